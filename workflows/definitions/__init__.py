@@ -1,0 +1,1 @@
+"""What an author declares: workflows, events, triggers and limits, in pure Python."""
