@@ -1,0 +1,27 @@
+"""What a host could do now, and when next."""
+
+from collections.abc import Container, Sequence
+
+from workflows.clock import clock
+from workflows.engine.catalogue import latest_catalogue
+from workflows.engine.sql import sql
+
+
+def next_due(*, queues: Sequence[str] | None, workflows: Container[str]) -> float | None:
+    """Return the seconds until there is something to route, wake or take here.
+
+    Args:
+        queues: the queues that this host serves; None: all.
+        workflows: the ids of the workflows that its workers know.
+
+    Returns:
+        0 where there is something to do now; None where nothing is known to become due.
+    """
+    now = clock.now()
+    catalogue = latest_catalogue()
+    due_at = sql().next_due(
+        now=now,
+        queues=catalogue.queues if queues is None else queues,
+        unknown=catalogue.unknown_to(workflows),
+    )
+    return None if due_at is None else max(0.0, (due_at - now).total_seconds())

@@ -1,0 +1,151 @@
+"""The rows that the hot path writes and reads: tuples in the order of their tables' columns."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from workflows.models import RunStatus, StepOp, StepStatus
+
+
+class EventRow(NamedTuple):
+    """An event as it is inserted; `data` and `user` are JSON text."""
+
+    id: str
+    name: str
+    data: str
+    external_id: str | None
+    ts: datetime
+    received_at: datetime
+    due_at: datetime
+    user: str | None
+    v: str | None
+    cause: str | None = None
+    cause_step: str | None = None
+    target: str | None = None
+
+
+class UnroutedEvent(NamedTuple):
+    """What routing needs of an event."""
+
+    id: str
+    name: str
+    data: str
+    external_id: str | None
+    ts: datetime
+    user: str | None
+    v: str | None
+    cause: str | None
+    cause_step: str | None
+    target: str | None
+
+
+class RunRow(NamedTuple):
+    """A run as it is inserted."""
+
+    id: str
+    workflow: str
+    event_id: str
+    status: RunStatus
+    reason: str | None
+    queue: str
+    admitted: bool
+    rank: int
+    created_at: datetime
+    ended_at: datetime | None
+    replay_of_id: str | None
+    parent_id: str | None
+    parent_step: str | None
+    depth: int
+    expires_at: datetime | None
+    finish_within_ms: int | None
+    tags: str
+
+
+class StepRow(NamedTuple):
+    """A step as it is stored; `output` and `error` are JSON text."""
+
+    run_id: str
+    key: str
+    sequence: int
+    step_id: str
+    occurrence: int
+    branch: str
+    op: StepOp
+    status: StepStatus
+    attempts: int
+    forgiven: int
+    output: str | None
+    error: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    due_at: datetime | None
+
+
+class AttemptRow(NamedTuple):
+    """A failed attempt as it is stored."""
+
+    id: str
+    run_id: str
+    step_key: str | None
+    number: int
+    started_at: datetime
+    ended_at: datetime
+    error: str
+
+
+class Release(NamedTuple):
+    """How a worker lets go of a run: suspended, queued again, or ended."""
+
+    run_id: str
+    status: RunStatus
+    due_at: datetime | None
+    ended_at: datetime | None
+    output: str | None
+    error: str | None
+    attempt: int
+    attempt_step: str | None
+    attempt_sequence: int
+
+
+class Pulse(NamedTuple):
+    """What routing looks at first, in one statement."""
+
+    revision: int
+    has_unrouted_waits: bool
+    has_waits: bool
+
+
+class Held(NamedTuple):
+    """Who may write to a run: read under its row's lock."""
+
+    status: RunStatus
+    fence: int
+    worker_id: str | None
+
+
+@dataclass(slots=True)
+class TakenRun:
+    """A run in a worker's hands, with its event and its stored steps."""
+
+    id: str
+    workflow: str
+    fence: int
+    worker_id: str
+    attempt: int
+    attempt_step: str | None
+    attempt_sequence: int
+    losses: int
+    parent_id: str | None
+    parent_step: str | None
+    depth: int
+    started_at: datetime
+    finish_within_ms: int | None
+    event_id: str
+    event_name: str
+    event_data: str
+    event_ts: datetime
+    event_user: str | None
+    event_v: str | None
+    event_position: int
+    event_cause: str | None
+    steps: dict[str, StepRow] = field(default_factory=dict)

@@ -1,0 +1,297 @@
+"""The hot path's statements on PostgreSQL.
+
+Many rows travel as arrays, one for each column, which `unnest` turns into rows again: one
+statement, prepared once, for any number of rows. Statements are bound on the server
+(`psycopg.Cursor`), because Django's own cursors paste values into the text.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
+from typing_extensions import override
+
+from workflows.engine.rows import (
+    AttemptRow,
+    EventRow,
+    Held,
+    Pulse,
+    Release,
+    RunRow,
+    StepRow,
+    TakenRun,
+    UnroutedEvent,
+)
+from workflows.engine.sql.statements import Statements
+from workflows.models import RunStatus, StepOp, StepStatus
+from workflows.models.run import SUSPECT_AFTER
+
+# Any number that no other user of advisory locks in this database is likely to choose.
+ENGINE_LOCK = f"SELECT pg_try_advisory_xact_lock({0x776F726B666C6F77})"
+PULSE = """
+    SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
+        EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
+        EXISTS (SELECT 1 FROM workflows_wait)
+"""
+CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
+
+EVENT_TYPES = [*["text"] * 4, *["timestamptz"] * 3, *["text"] * 5]
+RUN_TYPES = [
+    *["text"] * 6,
+    "bool",
+    "bigint",
+    "timestamptz",
+    "timestamptz",
+    *["text"] * 3,
+    "int",
+    "timestamptz",
+    "bigint",
+    "text",
+]
+STEP_TYPES = [
+    "text",
+    "text",
+    "int",
+    "text",
+    "int",
+    "text",
+    "text",
+    "text",
+    "int",
+    "int",
+    "text",
+    "text",
+    "timestamptz",
+    "timestamptz",
+    "timestamptz",
+]
+ATTEMPT_TYPES = ["text", "text", "text", "int", "timestamptz", "timestamptz", "text"]
+RELEASE_TYPES = ["text", "text", "timestamptz", "timestamptz", "text", "text", "int", "text", "int"]
+
+
+def unnested(types: Sequence[str]) -> str:
+    """Return the text that turns arrays of these types into rows."""
+    return "unnest(" + ", ".join(f"%s::{type_}[]" for type_ in types) + ")"
+
+
+def insert(table: str, columns: Sequence[str], types: Sequence[str]) -> str:
+    """Return the statement that inserts rows given as arrays."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM {unnested(types)}"  # noqa: S608
+
+
+INSERT_EVENTS = insert("workflows_event", EventRow._fields, EVENT_TYPES)
+INSERT_RUNS = insert("workflows_run", RunRow._fields, RUN_TYPES).replace(
+    "tags) SELECT *",
+    "tags, fence, losses, lonely_losses, attempt, attempt_sequence, is_woken)"
+    " SELECT *, 0, 0, 0, 0, 0, false",
+)
+INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields, ATTEMPT_TYPES)
+UPSERT_STEPS = (
+    insert("workflows_step", StepRow._fields, STEP_TYPES)
+    + " ON CONFLICT (run_id, key) DO UPDATE SET "
+    + ", ".join(
+        f"{column} = excluded.{column}"
+        for column in (
+            "sequence",
+            "status",
+            "attempts",
+            "forgiven",
+            "output",
+            "error",
+            "started_at",
+            "ended_at",
+            "due_at",
+        )
+    )
+    + " WHERE workflows_step.status NOT IN ('completed', 'failed')"
+)
+RELEASE_RUNS = f"""
+    UPDATE workflows_run AS run
+    SET status = CASE WHEN is_woken AND v.status IN ('sleeping', 'waiting')
+            THEN 'queued' ELSE v.status END,
+        due_at = v.due_at, ended_at = v.ended_at, output = v.output, error = v.error,
+        attempt = v.attempt, attempt_step = v.attempt_step, attempt_sequence = v.attempt_sequence,
+        worker_id = NULL
+    FROM {unnested(RELEASE_TYPES)}
+        AS v(id, status, due_at, ended_at, output, error, attempt, attempt_step, attempt_sequence)
+    WHERE run.id = v.id
+"""  # noqa: S608
+UNROUTED_EVENTS = """
+    SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
+    FROM workflows_event
+    WHERE position IS NULL AND due_at <= %s ORDER BY due_at, id LIMIT %s
+"""
+POSITION_EVENTS = """
+    UPDATE workflows_event AS event
+    SET position = given.place + (
+        SELECT coalesce(max(position), 0) FROM workflows_event WHERE position IS NOT NULL)
+    FROM unnest(%s::text[]) WITH ORDINALITY AS given(id, place)
+    WHERE event.id = given.id AND event.position IS NULL
+    RETURNING event.id
+"""
+WAKE_RUNS = """
+    UPDATE workflows_run SET status = 'queued', due_at = NULL
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM workflows_run WHERE status IN ('sleeping', 'waiting') AND due_at <= %s
+        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
+"""
+# The worker's own row is read again, because a worker that was given up must take nothing more.
+TAKE_RUNS = """
+    WITH taken AS (
+        UPDATE workflows_run
+        SET status = 'running', worker_id = %(worker_id)s, fence = fence + 1,
+            started_at = coalesce(started_at, %(now)s), is_woken = false,
+            expires_at = CASE WHEN started_at IS NULL THEN NULL ELSE expires_at END
+        WHERE id = ANY(ARRAY(
+            SELECT id FROM workflows_run
+            WHERE queue = %(queue)s AND status = 'queued' AND admitted
+            AND workflow <> ALL(%(unknown)s::text[])
+            AND (losses >= %(suspect_after)s) = %(suspects)s
+            AND EXISTS (
+                SELECT 1 FROM workflows_worker WHERE id = %(worker_id)s AND lease_until > %(now)s)
+            ORDER BY rank, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+        RETURNING id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
+            parent_id, parent_step, depth,
+            started_at, finish_within_ms, event_id, rank
+    )
+    SELECT taken.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
+        parent_id, parent_step, depth, started_at, finish_within_ms, event_id, event.name,
+        event.data, event.ts, event."user", event.v, event.position, event.cause
+    FROM taken JOIN workflows_event AS event ON event.id = taken.event_id
+    ORDER BY rank, taken.id
+"""
+STEPS_OF = f"""
+    SELECT {", ".join(StepRow._fields)} FROM workflows_step
+    WHERE run_id = ANY(%s::text[]) ORDER BY sequence
+"""  # noqa: S608
+LOCK_RUNS = """
+    SELECT id, status, fence, worker_id FROM workflows_run
+    WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
+"""
+NEXT_DUE = """
+    SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM workflows_run
+        WHERE status = 'queued' AND admitted AND queue = ANY(%(queues)s::text[])
+        AND workflow <> ALL(%(unknown)s::text[])
+    ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed) THEN %(now)s ELSE least(
+        (SELECT min(due_at) FROM workflows_event WHERE position IS NULL),
+        (SELECT min(due_at) FROM workflows_run
+            WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL),
+        (SELECT min(expires_at) FROM workflows_run
+            WHERE status IN ('queued', 'running', 'sleeping', 'waiting')
+            AND expires_at IS NOT NULL),
+        (SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL)
+    ) END
+"""
+
+
+class PostgreSQL(Statements):
+    """Implements `Statements`."""
+
+    @override
+    def database_now(self) -> datetime | None:
+        return cast(datetime, self._all("SELECT clock_timestamp()")[0][0])
+
+    @override
+    def catalogue_revision(self) -> int:
+        return int(self._all(CATALOGUE_REVISION)[0][0])
+
+    @override
+    def pulse(self) -> Pulse:
+        return Pulse._make(self._all(PULSE)[0])
+
+    @override
+    def engine_lock(self) -> int | None:
+        if not self._all(ENGINE_LOCK)[0][0]:
+            return None
+        return (
+            self.catalogue_revision()
+        )  # in a statement of its own, which sees what the lock guards
+
+    @override
+    def insert_events(self, rows: Sequence[EventRow]) -> None:
+        self._write(INSERT_EVENTS.replace(", user,", ', "user",'), rows)
+
+    @override
+    def unrouted_events(self, *, now: datetime, limit: int) -> list[UnroutedEvent]:
+        return [UnroutedEvent(*row) for row in self._all(UNROUTED_EVENTS, (now, limit))]
+
+    @override
+    def position_events(self, ids: Sequence[str]) -> list[str]:
+        return [row[0] for row in self._all(POSITION_EVENTS, (list(ids),))]
+
+    @override
+    def insert_runs(self, rows: Sequence[RunRow]) -> None:
+        self._write(INSERT_RUNS, rows)
+
+    @override
+    def wake_runs(self, *, now: datetime, limit: int) -> int:
+        return self._cursor(WAKE_RUNS, (now, limit)).rowcount
+
+    @override
+    def take_runs(
+        self,
+        *,
+        worker_id: str,
+        queue: str,
+        unknown: Sequence[str],
+        now: datetime,
+        limit: int,
+        suspects: bool,
+    ) -> list[TakenRun]:
+        parameters = {
+            "worker_id": worker_id,
+            "suspect_after": SUSPECT_AFTER,
+            "suspects": suspects,
+            "queue": queue,
+            "unknown": list(unknown),
+            "now": now,
+            "limit": limit,
+        }
+        return [TakenRun(*row) for row in self._all(TAKE_RUNS, parameters)]
+
+    @override
+    def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:
+        rows = self._all(STEPS_OF, (list(run_ids),))
+        return [
+            StepRow._make((*row[:6], StepOp(row[6]), StepStatus(row[7]), *row[8:])) for row in rows
+        ]
+
+    @override
+    def lock_runs(self, run_ids: Sequence[str]) -> dict[str, Held]:
+        rows = self._all(LOCK_RUNS, (list(run_ids),))
+        return {row[0]: Held(RunStatus(row[1]), row[2], row[3]) for row in rows}
+
+    @override
+    def upsert_steps(self, rows: Sequence[StepRow]) -> None:
+        self._write(UPSERT_STEPS, rows)
+
+    @override
+    def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
+        self._write(INSERT_ATTEMPTS, rows)
+
+    @override
+    def release_runs(self, rows: Sequence[Release]) -> None:
+        self._write(RELEASE_RUNS, rows)
+
+    @override
+    def next_due(
+        self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
+    ) -> datetime | None:
+        parameters = {"now": now, "queues": list(queues), "unknown": list(unknown)}
+        return cast("datetime | None", self._all(NEXT_DUE, parameters)[0][0])
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._cursor(statement, [list(column) for column in zip(*rows, strict=True)])
+
+    def _all(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        return self._cursor(statement, parameters).fetchall()
+
+    def _cursor(self, statement: str, parameters: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
+        wrapper = connections[DEFAULT_DB_ALIAS]
+        wrapper.ensure_connection()
+        with wrapper.wrap_database_errors:
+            cursor = psycopg.Cursor(wrapper.connection)
+            return cursor.execute(cast(Any, statement), parameters)

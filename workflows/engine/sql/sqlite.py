@@ -1,0 +1,285 @@
+"""The hot path's statements on SQLite, whose write lock plays the engine lock's part.
+
+A transaction of the engine begins with BEGIN IMMEDIATE, so no row needs a lock of its own.
+Lists travel as JSON, which `json_each` turns into rows.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from typing_extensions import override
+
+from workflows.engine.rows import (
+    AttemptRow,
+    EventRow,
+    Held,
+    Pulse,
+    Release,
+    RunRow,
+    StepRow,
+    TakenRun,
+    UnroutedEvent,
+)
+from workflows.engine.sql.statements import Statements
+from workflows.models import RunStatus, StepOp, StepStatus
+from workflows.models.run import SUSPECT_AFTER
+
+
+def insert(table: str, columns: Sequence[str]) -> str:
+    """Return the statement that inserts one row."""
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+
+
+INSERT_EVENTS = insert("workflows_event", EventRow._fields)
+INSERT_RUNS = insert(
+    "workflows_run",
+    (
+        *RunRow._fields,
+        *("fence", "losses", "lonely_losses", "attempt", "attempt_sequence", "is_woken"),
+    ),
+)
+INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields)
+UPSERT_STEPS = (
+    insert("workflows_step", StepRow._fields)
+    + " ON CONFLICT (run_id, key) DO UPDATE SET "
+    + ", ".join(
+        f"{column} = excluded.{column}"
+        for column in (
+            "sequence",
+            "status",
+            "attempts",
+            "forgiven",
+            "output",
+            "error",
+            "started_at",
+            "ended_at",
+            "due_at",
+        )
+    )
+    + " WHERE workflows_step.status NOT IN ('completed', 'failed')"
+)
+RELEASE_RUN = """
+    UPDATE workflows_run
+    SET status = CASE WHEN is_woken AND ?1 IN ('sleeping', 'waiting') THEN 'queued' ELSE ?1 END,
+        due_at = ?2,
+        ended_at = ?3, output = ?4, error = ?5,
+        attempt = ?6, attempt_step = ?7, attempt_sequence = ?8, worker_id = NULL
+    WHERE id = ?9
+"""
+PULSE = """
+    SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
+        EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
+        EXISTS (SELECT 1 FROM workflows_wait)
+"""
+CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
+UNROUTED_EVENTS = """
+    SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
+    FROM workflows_event
+    WHERE position IS NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?
+"""
+LAST_POSITION = "SELECT coalesce(max(position), 0) FROM workflows_event WHERE position IS NOT NULL"
+POSITION_EVENTS = """
+    UPDATE workflows_event SET position = ? + given.key
+    FROM json_each(?) AS given
+    WHERE workflows_event.id = given.value AND position IS NULL
+    RETURNING id
+"""
+WAKE_RUNS = """
+    UPDATE workflows_run SET status = 'queued', due_at = NULL
+    WHERE id IN (
+        SELECT id FROM workflows_run WHERE status IN ('sleeping', 'waiting') AND due_at <= ?
+        ORDER BY due_at LIMIT ?)
+"""
+# The worker's own row is read again, because a worker that was given up must take nothing more.
+TAKE_RUNS = """
+    UPDATE workflows_run
+    SET status = 'running', worker_id = ?1, fence = fence + 1,
+        started_at = coalesce(started_at, ?2),
+        is_woken = 0,
+        expires_at = CASE WHEN started_at IS NULL THEN NULL ELSE expires_at END
+    WHERE id IN (
+        SELECT id FROM workflows_run
+        WHERE queue = ?3 AND status = 'queued' AND admitted
+        AND workflow NOT IN (SELECT value FROM json_each(?4))
+        AND (losses >= ?6) = ?7
+        AND EXISTS (SELECT 1 FROM workflows_worker WHERE id = ?1 AND lease_until > ?2)
+        ORDER BY rank, id LIMIT ?5)
+    RETURNING id
+"""
+TAKEN_RUNS = """
+    SELECT run.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
+        parent_id, parent_step, depth, started_at, finish_within_ms, event_id, event.name,
+        event.data, event.ts, event."user", event.v, event.position, event.cause
+    FROM json_each(?) AS taken
+    JOIN workflows_run AS run ON run.id = taken.value
+    JOIN workflows_event AS event ON event.id = run.event_id
+    ORDER BY rank, run.id
+"""
+STEPS_OF = f"""
+    SELECT {", ".join(StepRow._fields)} FROM workflows_step
+    WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY sequence
+"""  # noqa: S608
+LOCK_RUNS = """
+    SELECT id, status, fence, worker_id FROM workflows_run
+    WHERE id IN (SELECT value FROM json_each(?))
+"""
+NEXT_DUE = """
+    SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM workflows_run
+        WHERE status = 'queued' AND admitted AND queue IN (SELECT value FROM json_each(?1))
+        AND workflow NOT IN (SELECT value FROM json_each(?2))
+    ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed) THEN ?3
+    ELSE (SELECT min(due_at) FROM (
+        SELECT min(due_at) AS due_at FROM workflows_event WHERE position IS NULL
+        UNION ALL
+        SELECT min(due_at) FROM workflows_run
+        WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL
+        UNION ALL
+        SELECT min(expires_at) FROM workflows_run
+        WHERE status IN ('queued', 'running', 'sleeping', 'waiting') AND expires_at IS NOT NULL
+        UNION ALL
+        SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL
+    )) END
+"""
+
+
+class SQLite(Statements):
+    """Implements `Statements`."""
+
+    @override
+    def database_now(self) -> datetime | None:
+        return None
+
+    @override
+    def catalogue_revision(self) -> int:
+        return int(self._all(CATALOGUE_REVISION)[0][0])
+
+    @override
+    def pulse(self) -> Pulse:
+        return Pulse._make(self._all(PULSE)[0])
+
+    @override
+    def engine_lock(self) -> int | None:
+        return self.catalogue_revision()  # the transaction has begun with the write lock
+
+    @override
+    def insert_events(self, rows: Sequence[EventRow]) -> None:
+        self._write(INSERT_EVENTS, rows)
+
+    @override
+    def unrouted_events(self, *, now: datetime, limit: int) -> list[UnroutedEvent]:
+        return [
+            UnroutedEvent._make((*row[:4], moment(row[4]), *row[5:]))
+            for row in self._all(UNROUTED_EVENTS, text(now), limit)
+        ]
+
+    @override
+    def position_events(self, ids: Sequence[str]) -> list[str]:
+        last = self._all(LAST_POSITION)[0][0]
+        return [row[0] for row in self._all(POSITION_EVENTS, last + 1, json.dumps(list(ids)))]
+
+    @override
+    def insert_runs(self, rows: Sequence[RunRow]) -> None:
+        self._write(INSERT_RUNS, [(*row, 0, 0, 0, 0, 0, False) for row in rows])
+
+    @override
+    def wake_runs(self, *, now: datetime, limit: int) -> int:
+        with connection.wrap_database_errors:
+            return int(cursor().execute(WAKE_RUNS, (text(now), limit)).rowcount)
+
+    @override
+    def take_runs(
+        self,
+        *,
+        worker_id: str,
+        queue: str,
+        unknown: Sequence[str],
+        now: datetime,
+        limit: int,
+        suspects: bool,
+    ) -> list[TakenRun]:
+        excluded = json.dumps(list(unknown))
+        taken = self._all(
+            TAKE_RUNS, worker_id, text(now), queue, excluded, limit, SUSPECT_AFTER, suspects
+        )
+        if not taken:
+            return []
+        rows = self._all(TAKEN_RUNS, json.dumps([row[0] for row in taken]))
+        return [taken_run(list(row)) for row in rows]
+
+    @override
+    def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:
+        return [step_row(list(row)) for row in self._all(STEPS_OF, json.dumps(list(run_ids)))]
+
+    @override
+    def lock_runs(self, run_ids: Sequence[str]) -> dict[str, Held]:
+        rows = self._all(LOCK_RUNS, json.dumps(list(run_ids)))
+        return {row[0]: Held(RunStatus(row[1]), row[2], row[3]) for row in rows}
+
+    @override
+    def upsert_steps(self, rows: Sequence[StepRow]) -> None:
+        self._write(UPSERT_STEPS, rows)
+
+    @override
+    def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
+        self._write(INSERT_ATTEMPTS, rows)
+
+    @override
+    def release_runs(self, rows: Sequence[Release]) -> None:
+        self._write(RELEASE_RUN, [(*row[1:], row[0]) for row in rows])
+
+    @override
+    def next_due(
+        self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
+    ) -> datetime | None:
+        row = self._all(NEXT_DUE, json.dumps(list(queues)), json.dumps(list(unknown)), text(now))[0]
+        return optional_moment(row[0])
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        written = [tuple([text(v) if type(v) is datetime else v for v in row]) for row in rows]
+        with connection.wrap_database_errors:
+            cursor().executemany(statement, written)
+
+    def _all(self, statement: str, *parameters: object) -> list[Any]:
+        with connection.wrap_database_errors:
+            return list(cursor().execute(statement, parameters))
+
+
+def taken_run(row: list[Any]) -> TakenRun:
+    """Return a run as `TAKEN_RUNS` reads it."""
+    row[11], row[16] = moment(row[11]), moment(row[16])
+    return TakenRun(*row)
+
+
+def step_row(row: list[Any]) -> StepRow:
+    """Return a step as `STEPS_OF` reads it."""
+    row[6], row[7] = StepOp(row[6]), StepStatus(row[7])
+    row[12:15] = [moment(row[12]), optional_moment(row[13]), optional_moment(row[14])]
+    return StepRow._make(row)
+
+
+def cursor() -> Any:
+    """Return a cursor of the driver: Django's own would rewrite each statement's text."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.ensure_connection()
+    return wrapper.connection.cursor()
+
+
+def text(at: datetime) -> str:
+    """Write a time, which is in UTC, as Django writes it on SQLite."""
+    return at.isoformat(" ")[:-6]
+
+
+def moment(read: datetime | str) -> datetime:
+    """Return a time as the driver reads it: a column's is converted, an expression's is text."""
+    at = read if isinstance(read, datetime) else datetime.fromisoformat(read)
+    return at.replace(tzinfo=UTC)
+
+
+def optional_moment(read: datetime | str | None) -> datetime | None:
+    """Return a time that may be missing."""
+    return None if read is None else moment(read)

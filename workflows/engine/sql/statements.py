@@ -1,0 +1,87 @@
+"""What the hot path asks of a database. None of these begins or ends a transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from workflows.engine.rows import (
+    AttemptRow,
+    EventRow,
+    Held,
+    Pulse,
+    Release,
+    RunRow,
+    StepRow,
+    TakenRun,
+    UnroutedEvent,
+)
+
+
+class Statements(Protocol):
+    """One method for each statement that the ORM cannot say, or says too slowly."""
+
+    def database_now(self) -> datetime | None:
+        """Return the database's clock, or None where it is the host's own."""
+
+    def catalogue_revision(self) -> int:
+        """Return the number that rises with each change of the registered workflows."""
+
+    def pulse(self) -> Pulse:
+        """Return the catalogue's revision, and whether there are waits."""
+
+    def engine_lock(self) -> int | None:
+        """Try to take the lock under which routing decides, until the transaction's end.
+
+        Returns:
+            The catalogue's revision, read under the lock; None where somebody else has it.
+        """
+
+    def insert_events(self, rows: Sequence[EventRow]) -> None:
+        """Write new events."""
+
+    def unrouted_events(self, *, now: datetime, limit: int) -> list[UnroutedEvent]:
+        """Return due events without a position, in the order in which they take effect."""
+
+    def position_events(self, ids: Sequence[str]) -> list[str]:
+        """Give the events the next positions, in this order; return those that had none yet."""
+
+    def insert_runs(self, rows: Sequence[RunRow]) -> None:
+        """Write new runs."""
+
+    def wake_runs(self, *, now: datetime, limit: int) -> int:
+        """Queue the suspended runs that are due again, longest due first; return how many."""
+
+    def take_runs(
+        self,
+        *,
+        worker_id: str,
+        queue: str,
+        unknown: Sequence[str],
+        now: datetime,
+        limit: int,
+        suspects: bool,
+    ) -> list[TakenRun]:
+        """Lease up to `limit` takeable runs to a worker that is alive, in the order of their rank.
+
+        Either only runs that are suspected of killing their workers, or none of these.
+        """
+
+    def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:
+        """Return the runs' stored steps, in the order in which results reached the run."""
+
+    def lock_runs(self, run_ids: Sequence[str]) -> dict[str, Held]:
+        """Lock runs, in ascending order, until the transaction's end; return who holds them."""
+
+    def upsert_steps(self, rows: Sequence[StepRow]) -> None:
+        """Write steps; a completed or failed one stays as it is."""
+
+    def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
+        """Write failed attempts."""
+
+    def release_runs(self, rows: Sequence[Release]) -> None:
+        """Let go of runs that are locked and held."""
+
+    def next_due(
+        self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
+    ) -> datetime | None:
+        """Return when there is something to do, `now` or later; None: nothing is known."""
