@@ -1,0 +1,9 @@
+"""The operators' screens, in Django's own admin: they show, and `workflows.client` acts."""
+
+from workflows.admin.event_keys import EventKeyAdmin
+from workflows.admin.events import EventAdmin
+from workflows.admin.registered_workflows import RegisteredWorkflowAdmin
+from workflows.admin.runs import RunAdmin
+from workflows.admin.workers import WorkerAdmin
+
+__all__ = ["EventAdmin", "EventKeyAdmin", "RegisteredWorkflowAdmin", "RunAdmin", "WorkerAdmin"]
