@@ -1,0 +1,48 @@
+"""Organisations over HTTP."""
+
+from django.db import transaction
+from rest_framework import serializers, status
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from organisations.models import ACCOUNT_ID_LENGTH, DIFFBOT_ID_LENGTH, NAME_LENGTH
+from organisations.use_cases import request_provisional_organisation
+
+
+class MayAddOrganisations(BasePermission):
+    """Lets in whoever has the permission to add organisations."""
+
+    message = "This needs the permission organisations.add_organisation."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Say whether the caller has the permission; nobody has it without signing in."""
+        return request.user.has_perm("organisations.add_organisation")
+
+
+class OrganisationRequestSerializer(serializers.Serializer[dict[str, str | None]]):
+    """The body of a request for an organisation, in the wire's spelling."""
+
+    accountId = serializers.CharField(  # noqa: N815
+        source="account_id", max_length=ACCOUNT_ID_LENGTH
+    )
+    name = serializers.CharField(max_length=NAME_LENGTH)
+    diffbotId = serializers.CharField(  # noqa: N815
+        source="diffbot_id", max_length=DIFFBOT_ID_LENGTH, required=False, allow_null=True
+    )
+
+
+class OrganisationsView(APIView):
+    """`POST /api/v1/organisations`: ask for an organisation, which is then created durably."""
+
+    permission_classes = [MayAddOrganisations]
+    serializer_class = OrganisationRequestSerializer
+
+    def post(self, request: Request) -> Response:
+        """Record the request, and answer with its event before anything has come of it."""
+        body = OrganisationRequestSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        with transaction.atomic():
+            event_id = request_provisional_organisation(**body.validated_data)
+        return Response({"eventId": event_id}, status=status.HTTP_202_ACCEPTED)
