@@ -1,0 +1,27 @@
+"""Databases of one's own, which go when they are not needed any more."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+
+@contextmanager
+def fresh_database(given: str, *, suffix: str = "bench") -> Iterator[str]:
+    """Give the URL of a new database, which goes at the end."""
+    if given == "sqlite":
+        with tempfile.TemporaryDirectory(prefix=f"{suffix}-") as folder:
+            yield f"sqlite:///{folder}/{suffix}.sqlite3"
+        return
+    import psycopg  # noqa: PLC0415  SQLite needs no driver
+
+    parts = urlsplit(given)
+    name = f"{parts.path.strip('/') or 'workflows'}_{suffix}"
+    server = urlunsplit(parts._replace(path="/postgres"))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield urlunsplit(parts._replace(path=f"/{name}"))
+        finally:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -1,0 +1,1 @@
+"""Real processes, killed: every run completes, and no finished step runs again."""
