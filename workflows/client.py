@@ -11,11 +11,13 @@ from asgiref.sync import sync_to_async
 
 from workflows.conf import configuration
 from workflows.definitions.events import Event, EventData
-from workflows.engine.cancel import cancel_run as _cancel_run
-from workflows.engine.replay import replay_run as _replay_run
-from workflows.engine.retry import retry_run as _retry_run
+from workflows.engine.audit import Actor, note_action
+from workflows.engine.cancel import cancel_in_transaction
+from workflows.engine.replay import replay_in_transaction
+from workflows.engine.retry import retry_in_transaction
 from workflows.engine.send import as_list, send_events
 from workflows.engine.signals import send_signal as _send_signal
+from workflows.engine.transactions import transaction
 from workflows.errors import InvalidEvent, RunStateError
 from workflows.models import Run
 from workflows.serialisation import decode, encode
@@ -79,28 +81,51 @@ async def asend(
     return await sync_to_async(send_now)(events, data, id=id, ts=ts)
 
 
-def cancel_run(run_id: str, *, reason: str | None = None) -> Run:
+def cancel_run(run_id: str, *, reason: str | None = None, actor: Actor | None = None) -> Run:
     """Cancel a run that has not ended, for good.
+
+    Args:
+        run_id: the run.
+        reason: why; shown with the run.
+        actor: who asks, for the audit log; None: the project's own code.
 
     Raises:
         Run.DoesNotExist: there is no such run.
         RunStateError: it has ended already.
     """
-    return _changed(run_id, _cancel_run(run_id, reason=reason), "cancelled", "have not ended")
+    with transaction("cancel"):
+        if not cancel_in_transaction(run_id, reason=reason):
+            raise _wrong_state(run_id, "cancelled", "have not ended")
+        note_action("cancel_run", "run", run_id, actor=actor, reason=reason)
+    return Run.objects.get(pk=run_id)
 
 
-def retry_run(run_id: str) -> Run:
+def retry_run(run_id: str, *, reason: str | None = None, actor: Actor | None = None) -> Run:
     """Take a failed run up again at the step that failed.
+
+    Args:
+        run_id: the run.
+        reason: why, for the audit log.
+        actor: who asks, for the audit log; None: the project's own code.
 
     Raises:
         Run.DoesNotExist: there is no such run.
         RunStateError: it has not failed.
     """
-    return _changed(run_id, _retry_run(run_id), "retried", "have failed")
+    with transaction("retry"):
+        if not retry_in_transaction(run_id):
+            raise _wrong_state(run_id, "retried", "have failed")
+        note_action("retry_run", "run", run_id, actor=actor, reason=reason)
+    return Run.objects.get(pk=run_id)
 
 
 def replay_run(
-    run_id: str, *, from_step: str | None = None, data: dict[str, Any] | None = None
+    run_id: str,
+    *,
+    from_step: str | None = None,
+    data: dict[str, Any] | None = None,
+    reason: str | None = None,
+    actor: Actor | None = None,
 ) -> Run:
     """Start a new run from an ended one's event, from the top or from a step on; return it.
 
@@ -108,13 +133,19 @@ def replay_run(
         run_id: the run that has ended.
         from_step: a step's id, or `id:n` for its n-th repetition; results before it are kept.
         data: replaces the event's data in the new run.
+        reason: why, for the audit log.
+        actor: who asks, for the audit log; None: the project's own code.
 
     Raises:
         Run.DoesNotExist: there is no such run.
         RunStateError: it has not ended, or has no such step.
         InvalidEvent: the data cannot be an event's.
     """
-    return Run.objects.get(pk=_replay_run(run_id, from_step=from_step, data=data))
+    with transaction("replay"):
+        new_id = replay_in_transaction(run_id, from_step=from_step, data=data)
+        details = {"new_run": new_id, "from_step": from_step, "with_other_data": data is not None}
+        note_action("replay_run", "run", run_id, actor=actor, reason=reason, details=details)
+    return Run.objects.get(pk=new_id)
 
 
 def send_signal(signal: str, data: Any = None) -> bool:
@@ -136,11 +167,8 @@ def json_value(data: Any) -> Any:
     return decode(encode(data, max_bytes=configuration().max_result_bytes))
 
 
-def _changed(run_id: str, is_changed: bool, action: str, state: str) -> Run:  # noqa: FBT001
+def _wrong_state(run_id: str, action: str, state: str) -> RunStateError:
     run = Run.objects.get(pk=run_id)
-    if not is_changed:
-        message = (
-            f"Run {run_id} is {run.status}, and cannot be {action}: only runs that {state} can be."
-        )
-        raise RunStateError(message)
-    return run
+    return RunStateError(
+        f"Run {run_id} is {run.status}, and cannot be {action}: only runs that {state} can be."
+    )

@@ -11,12 +11,6 @@ from workflows.models.run import UNENDED
 EXPIRED_AT_ONCE = 200  # runs
 
 
-def cancel_run(run_id: str, *, reason: str | None = None) -> bool:
-    """Cancel a run; return False where it had ended."""
-    with transaction("cancel"):
-        return cancel_in_transaction(run_id, reason=reason)
-
-
 def cancel_in_transaction(run_id: str, *, reason: str | None) -> bool:
     """Cancel a run in the caller's transaction; return False where it had ended.
 

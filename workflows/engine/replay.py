@@ -10,7 +10,6 @@ from workflows.conf import configuration
 from workflows.definitions.events import wire_data
 from workflows.engine.rows import RunRow
 from workflows.engine.sql import sql
-from workflows.engine.transactions import transaction
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.errors import RunStateError
 from workflows.ids import new_id
@@ -19,10 +18,10 @@ from workflows.models.run import ENDED
 from workflows.serialisation import require_storable_event_data
 
 
-def replay_run(
+def replay_in_transaction(
     run_id: str, *, from_step: str | None = None, data: dict[str, Any] | None = None
 ) -> str:
-    """Start a new run from an ended one's event; return its id.
+    """Start a new run from an ended one's event, in the caller's transaction; return its id.
 
     Args:
         run_id: the run that has ended.
@@ -35,21 +34,18 @@ def replay_run(
         RunStateError: it has not ended, or has no such step.
         InvalidEvent: the data cannot be an event's.
     """
-    with transaction("replay"):
-        original = Run.objects.select_for_update(no_key=True).get(pk=run_id)
-        if original.status not in ENDED:
-            message = (
-                f"Run {run_id} is {original.status}: only runs that have ended can be replayed."
-            )
-            raise RunStateError(message)
-        kept = _steps_before(original, from_step) if from_step else []
-        event_id = original.event_id if data is None else _edited_event(original.event, data)
-        new = _new_run(original, event_id)
-        sql().insert_runs([new])
-        if kept:
-            _copy_steps(kept, new.id)
-        wake_workers_after_commit()
-        return new.id
+    original = Run.objects.select_for_update(no_key=True).get(pk=run_id)
+    if original.status not in ENDED:
+        message = f"Run {run_id} is {original.status}: only runs that have ended can be replayed."
+        raise RunStateError(message)
+    kept = _steps_before(original, from_step) if from_step else []
+    event_id = original.event_id if data is None else _edited_event(original.event, data)
+    new = _new_run(original, event_id)
+    sql().insert_runs([new])
+    if kept:
+        _copy_steps(kept, new.id)
+    wake_workers_after_commit()
+    return new.id
 
 
 def _steps_before(run: Run, from_step: str) -> list[Step]:

@@ -5,6 +5,7 @@ from workflows.models.cron_schedule import CronSchedule
 from workflows.models.event import Event
 from workflows.models.event_key import EventKey
 from workflows.models.event_seed import EventKeyPace, EventSeed
+from workflows.models.operator_action import ActorKind, OperatorAction
 from workflows.models.registered_workflow import Catalogue, RegisteredWorkflow
 from workflows.models.run import Run, RunStatus
 from workflows.models.run_tag import RunTag
@@ -13,6 +14,7 @@ from workflows.models.wait import MatchPath, Wait
 from workflows.models.worker import Worker
 
 __all__ = [
+    "ActorKind",
     "Attempt",
     "Catalogue",
     "CronSchedule",
@@ -21,6 +23,7 @@ __all__ = [
     "EventKeyPace",
     "EventSeed",
     "MatchPath",
+    "OperatorAction",
     "RegisteredWorkflow",
     "Run",
     "RunStatus",

@@ -37,6 +37,10 @@ class RegisteredWorkflow(models.Model):
 
     class Meta:
         verbose_name = "workflow"
+        permissions = [
+            ("pause_workflow", "Can pause and resume workflows"),
+            ("override_workflow", "Can override limits and retries of workflows"),
+        ]
 
     def __str__(self) -> str:
         return self.id

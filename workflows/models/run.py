@@ -194,6 +194,7 @@ class Run(models.Model):
             ("cancel_run", "Can cancel runs"),
             ("retry_run", "Can retry failed runs"),
             ("replay_run", "Can replay ended runs"),
+            ("bulk_run", "Can retry, replay or cancel everything that matches a filter"),
             ("view_payload", "Can see data, outputs and tracebacks"),
             ("send_event", "Can send events and signals, and invoke workflows"),
         ]

@@ -12,8 +12,14 @@ VIEWER = (
     "view_registeredworkflow",
 )
 SUPPORT = (*VIEWER, "view_payload", "retry_run")
-OPERATOR = (*SUPPORT, "cancel_run", "replay_run", "send_event")
-ADMIN = (*OPERATOR, "view_eventkey", "manage_eventkey")
+OPERATOR = (*SUPPORT, "cancel_run", "replay_run", "bulk_run", "send_event", "pause_workflow")
+ADMIN = (
+    *OPERATOR,
+    "override_workflow",
+    "view_eventkey",
+    "manage_eventkey",
+    "view_operatoraction",
+)
 GROUPS = {"Viewer": VIEWER, "Support": SUPPORT, "Operator": OPERATOR, "Admin": ADMIN}
 
 
@@ -35,7 +41,7 @@ def make_groups(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("workflows", "0001_initial"),
+        ("workflows", "0002_operator_actions"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]
