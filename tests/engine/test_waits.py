@@ -345,3 +345,25 @@ async def test_async_workflows_wait_and_invoke_too(workflows: Workflows) -> None
 
     runs = await workflows._in_a_thread(workflows.runs, "caller")
     assert runs[0].output == [2, 5]
+
+
+def test_a_caller_hears_that_the_run_it_invoked_killed_its_workers(workflows: Workflows) -> None:
+    @workflow(id="poison")
+    def poison(event: Event[Any], step: Step) -> None:
+        step.run("kill", lambda: None)
+
+    @workflow(id="caller", trigger="go")
+    def caller(event: Event[Any], step: Step) -> str:
+        try:
+            step.invoke("call", "poison")
+        except StepError as error:
+            return error.name
+        return "no error"
+
+    workflows.send("go")
+    workflows.crash_at("before_body", times=5)
+    for _ in range(8):
+        workflows.advance("1m")
+
+    assert workflows.runs("poison")[0].error["name"] == "WorkerLost"
+    assert workflows.runs("caller")[0].output == "WorkerLost"

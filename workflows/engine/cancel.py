@@ -3,7 +3,7 @@
 from django.db.models import F
 
 from workflows.clock import clock
-from workflows.engine.ends import follow_up
+from workflows.engine.ends import follow_up, lock_with_callers
 from workflows.engine.transactions import transaction
 from workflows.models import Run, RunStatus
 from workflows.models.run import UNENDED
@@ -17,6 +17,7 @@ def cancel_in_transaction(run_id: str, *, reason: str | None) -> bool:
     The raised fence keeps its worker from storing anything more. The run bears that worker's id
     until the body that it is in has ended, and so keeps its slot.
     """
+    lock_with_callers([run_id])
     cancelled = Run.objects.filter(pk=run_id, status__in=UNENDED).update(
         status=RunStatus.CANCELLED,
         reason=reason,

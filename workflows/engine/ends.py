@@ -3,7 +3,7 @@
 Callers are answered, system events are sent, and waits are forgotten.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from workflows.clock import clock
@@ -29,6 +29,16 @@ def follow_up(run_ids: Sequence[str]) -> None:
         Wait.objects.filter(run=run).delete()
         _answer_caller(run)
         _tell(run)
+
+
+def lock_with_callers(run_ids: Collection[str]) -> None:
+    """Lock runs that may end now, and those that invoked them, in ascending order.
+
+    Every transaction that writes to several runs locks them in this order, so that no two wait
+    for each other.
+    """
+    callers = Run.objects.filter(pk__in=run_ids, parent_id__isnull=False)
+    sql().lock_runs([*run_ids, *callers.values_list("parent_id", flat=True)])
 
 
 def someone_listens(workflow: str) -> bool:

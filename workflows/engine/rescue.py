@@ -8,10 +8,11 @@ count against it. So poison ends, and its neighbours are never condemned.
 import logging
 from collections.abc import Collection
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from workflows.clock import clock
 from workflows.conf import configuration
+from workflows.engine.ends import follow_up, lock_with_callers
 from workflows.engine.transactions import transaction
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.models import Run, RunStatus, Worker
@@ -50,11 +51,11 @@ def _orphaned() -> QuerySet[Run]:
 
 
 def _queue_lost(runs: QuerySet[Run]) -> int:
-    locked = runs.order_by("id").select_for_update(skip_locked=True, no_key=True)[:BATCH]
-    ids = list(locked.values_list("id", flat=True))
+    ids = list(runs.order_by("id").values_list("id", flat=True)[:BATCH])
     if not ids:
         return 0
-    lost = Run.objects.filter(pk__in=ids)
+    lock_with_callers(ids)
+    lost = runs.filter(pk__in=ids)  # asked again: others may have been faster
     lost.filter(status=RunStatus.CANCELLED).update(worker_id=None)
     lost.filter(status=RunStatus.RUNNING, losses__gte=SUSPECT_AFTER).update(
         lonely_losses=F("lonely_losses") + 1
@@ -77,7 +78,9 @@ def _fail_poison(lost: QuerySet[Run]) -> None:
         "Look for a crash of the interpreter, too much memory, or os._exit in its steps.",
         "traceback": "",
     }
-    lost.filter(Q(status=RunStatus.RUNNING), lonely_losses__gte=deaths).update(
+    poisonous = lost.filter(status=RunStatus.RUNNING, lonely_losses__gte=deaths)
+    poison = list(poisonous.values_list("id", flat=True))
+    Run.objects.filter(pk__in=poison).update(
         status=RunStatus.FAILED,
         worker_id=None,
         fence=F("fence") + 1,
@@ -85,3 +88,4 @@ def _fail_poison(lost: QuerySet[Run]) -> None:
         ended_at=clock.now(),
         error=error,
     )
+    follow_up(poison)
