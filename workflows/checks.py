@@ -7,18 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  Django's name
 
 from workflows.conf import faults
-from workflows.definitions.registry import registry
 
-NOT_ENFORCED = (
-    "concurrency",
-    "throttle",
-    "rate_limit",
-    "debounce",
-    "priority",
-    "batch",
-    "singleton",
-    "idempotency",
-)
 BROKER = "workflows.workers.broker.WorkflowBroker"
 HOST_KEYS = ("WORKFLOWS_WORKERS", "WORKFLOWS_THREADS")
 
@@ -60,21 +49,6 @@ def check_database(**_: object) -> list[CheckMessage]:
     if "sqlite" not in database["ENGINE"]:
         return []
     return [*_sqlite_faults(database.get("OPTIONS", {})), *_sqlite_worker_faults()]
-
-
-@register("workflows")
-def check_flow_control(**_: object) -> list[CheckMessage]:
-    """Name the options of workflows that are understood, but not enforced in this version."""
-    return [
-        Warning(
-            f"Workflow {workflow.id!r} declares {option}, which this version does not enforce.",
-            hint="Its runs start as if it were not there.",
-            id="workflows.W004",
-        )
-        for workflow in registry
-        for option in NOT_ENFORCED
-        if getattr(workflow, option)
-    ]
 
 
 def _broker_faults(cluster: Mapping[str, Any]) -> Iterable[CheckMessage]:

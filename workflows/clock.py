@@ -73,4 +73,9 @@ def moment_of(count: int) -> datetime:
     return EPOCH + timedelta(milliseconds=count)
 
 
+def moment_after(moment: datetime, wait_ms: int | None) -> datetime | None:
+    """Return the moment so many milliseconds later; None where there is nothing to wait for."""
+    return None if wait_ms is None else moment + timedelta(milliseconds=wait_ms)
+
+
 clock = Clock()

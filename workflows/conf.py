@@ -27,7 +27,8 @@ class Configuration:
         lease: how long a worker that is not heard of keeps what it holds.
         max_worker_losses: deaths of its worker, while it ran alone, that end a run.
         max_steps: steps that a run may have.
-        max_event_bytes: of one event's data, as compact JSON.
+        max_invocation_depth: runs that may lie above a run that `step.invoke` starts.
+        max_event_bytes: of one event, as compact JSON.
         max_request_bytes: of one request to the event API.
         max_events_per_request: in one request to the event API.
         max_result_bytes: of a step's result or a run's output, as JSON.
@@ -40,6 +41,7 @@ class Configuration:
     lease: timedelta = timedelta(seconds=30)
     max_worker_losses: int = 3
     max_steps: int = 1000
+    max_invocation_depth: int = 100
     max_event_bytes: int = MIB
     max_request_bytes: int = 16 * MIB
     max_events_per_request: int = 5000

@@ -8,6 +8,11 @@ WorkflowsError                  over all of them
 │   └── EventTooLarge           an event, or a request with events, is too large
 ├── UnknownWorkflow             no workflow has this id
 ├── RunStateError               the run's state does not allow what was asked
+├── WorkflowStateError          the workflow's state does not allow what was asked
+├── InvalidSchedule             an operator's schedule is wrong
+├── InvalidFilter               a filter of runs is wrong
+├── InvalidRate                 a rate is wrong
+├── OperationEnded              a bulk operation has ended already
 ├── NonRetriableError           user code: fail now, without further attempts
 ├── RetryAfterError             user code: try again then
 ├── StepError                   a step has failed for good
@@ -20,13 +25,16 @@ WorkflowsError                  over all of them
 ├── WorkerLost                  the run's own step killed its worker again and again
 ├── StepTimeout                 a step's body outlived its timeout
 ├── TooManySteps                the run has more steps than are allowed
+├── InvocationTooDeep           runs invoke runs deeper than is allowed
 └── OutputTooLarge              a result or an output is larger than is allowed
 
 Interrupts unwind user code and are no errors. They derive from BaseException, so that an
 `except Exception` of a workflow cannot swallow them:
 
-Suspend                         the run gives up its worker until something happens
-LeaseLost                       the run belongs to another worker now
+Interrupt                       over all of them
+├── Suspend                     the run gives up its worker until something happens
+├── LeaseLost                   the run belongs to another worker now
+└── TimeIsUp                    the step's body has had its time
 """
 
 # ruff: noqa: N818 - these names are the public surface; most say more without the suffix.
@@ -66,6 +74,26 @@ class UnknownWorkflow(WorkflowsError):
 
 class RunStateError(WorkflowsError):
     """The state of a run does not allow what was asked of it."""
+
+
+class WorkflowStateError(WorkflowsError):
+    """The state of a workflow does not allow what was asked of it."""
+
+
+class InvalidSchedule(WorkflowsError):
+    """An operator's schedule cannot be; the message says what is wrong with it."""
+
+
+class InvalidFilter(WorkflowsError):
+    """A filter of runs cannot be read; the message names the field."""
+
+
+class InvalidRate(WorkflowsError):
+    """A rate is none; the message shows what rates look like."""
+
+
+class OperationEnded(WorkflowsError):
+    """A bulk operation has ended already, and cannot be aborted."""
 
 
 class NonRetriableError(WorkflowsError):
@@ -160,9 +188,21 @@ class OutputTooLarge(WorkflowsError):
     """The result of a step, or the output of a run, is larger than `MAX_RESULT_BYTES`."""
 
 
-class Suspend(BaseException):
+class InvocationTooDeep(WorkflowsError):
+    """A run was invoked by a run that was invoked by a run: more of them than is allowed."""
+
+
+class Interrupt(BaseException):
+    """The engine unwinds user code."""
+
+
+class Suspend(Interrupt):
     """The run gives up its worker; what it waits for has been recorded."""
 
 
-class LeaseLost(BaseException):
+class LeaseLost(Interrupt):
     """The run belongs to another worker now: nothing may be stored or started any more."""
+
+
+class TimeIsUp(Interrupt):
+    """The step's body has had its time; the step records a `StepTimeout`."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from workflows.models import Event, Run, RunStatus, Step
+from workflows.engine.waiting import why_queued
+from workflows.models import Event, GatherKind, Run, RunStatus, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def run_resource(run: Run, steps: Iterable[Step] | None = None) -> RunResource:
         id=run.pk,
         workflow=run.workflow,
         status=str(run.status),
-        event_ids=[run.event_id],
+        event_ids=event_ids_of(run),
         attempt=run.attempt,
         output=run.output,
         error=run.error,
@@ -134,8 +135,16 @@ def event_resource(event: Event) -> EventResource:
     )
 
 
+def event_ids_of(run: Run) -> list[str]:
+    """Return the events that a run has: a batch has all that it gathered, in their order."""
+    if run.gathered != GatherKind.BATCH:
+        return [run.event_id]
+    gathered = sorted(run.gathered_events.all(), key=lambda row: row.pk)
+    return [row.event_id for row in gathered] or [run.event_id]
+
+
 def reason_of(run: Run) -> str | None:
     """Say why a run was skipped or cancelled, or what a queued one waits for."""
-    if run.reason is None and run.status == RunStatus.QUEUED and run.admitted:
-        return "waits for a worker"
+    if run.reason is None and run.status == RunStatus.QUEUED:
+        return why_queued(run)
     return run.reason

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from workflows.definitions.cron import firings
@@ -104,6 +104,7 @@ def wanted(minutes: set[int], hours: set[int] | None, zone: str, day: date) -> l
     return sorted(m for m in moments if start <= m < start + timedelta(days=3))
 
 
+@settings(deadline=None)  # says nothing about speed
 @given(
     st.sets(st.integers(0, 59), min_size=1, max_size=4),
     st.none() | st.sets(st.integers(0, 4), min_size=1, max_size=3),

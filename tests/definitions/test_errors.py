@@ -6,10 +6,18 @@ import pickle
 import pytest
 
 from workflows import errors
-from workflows.errors import LeaseLost, RetryAfterError, StepError, Suspend, WorkflowsError
+from workflows.errors import (
+    Interrupt,
+    LeaseLost,
+    RetryAfterError,
+    StepError,
+    Suspend,
+    TimeIsUp,
+    WorkflowsError,
+)
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
-INTERRUPTS = {Suspend, LeaseLost}
+INTERRUPTS = {Interrupt, Suspend, LeaseLost, TimeIsUp}
 
 
 def test_every_error_is_a_workflows_error() -> None:

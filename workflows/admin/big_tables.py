@@ -6,16 +6,20 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from django.contrib import admin
-from django.contrib.admin import SimpleListFilter
+from django.contrib.admin import SimpleListFilter, helpers
+from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from workflows import ids
+from workflows.admin.display import MOST_COUNTED
 from workflows.clock import clock, milliseconds
 
-MOST_COUNTED = 10_000
 PERIODS = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
@@ -35,18 +39,26 @@ class CappedPaginator(Paginator[Any]):
         rows = cast("QuerySet[Any]", self.object_list)
         return rows.order_by()[:MOST_COUNTED].count()
 
+    @property
+    def is_capped(self) -> bool:
+        """Tell whether there may be more rows than were counted."""
+        return self.count >= MOST_COUNTED
+
 
 class ReadOnlyAdmin(admin.ModelAdmin[Row]):
     """Operators look; only the engine writes."""
 
     list_per_page = 50
+    list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # they would count every choice of every filter
     paginator = CappedPaginator
     ordering = ("-id",)
+    sortable_by = ()
     exact_search: Sequence[str] = ("id",)
     search_fields = ("id",)
     search_help_text = _("An id, whole")
+    change_list_template = "admin/workflows/change_list.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows are made by the engine."""
@@ -67,18 +79,57 @@ class ReadOnlyAdmin(admin.ModelAdmin[Row]):
         term = search_term.strip()
         if not term:
             return queryset, False
+        if "\x00" in term:  # no text column can hold it, and PostgreSQL refuses to look
+            return queryset.none(), False
         for column in self.exact_search:
             found = queryset.filter(**{column: term})
             if found.exists():
                 return found, False
         return queryset.none(), False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, or the very row whose id was searched for."""
+        term = request.GET.get("q", "").strip().upper()
+        if len(term) == ids.LENGTH and not {IS_POPUP_VAR, TO_FIELD_VAR} & request.GET.keys():
+            is_seen = self.has_view_permission(request)
+            if is_seen and self.get_queryset(request).filter(pk=term).exists():
+                return HttpResponseRedirect(self.page_of(term))
+        return super().changelist_view(request, extra_context)
+
+    @admin.display(description=mark_safe('<input type="checkbox" id="action-toggle">'))
+    def action_checkbox(self, obj: Row) -> SafeString:
+        """Draw a row's box without the template that Django would render for each."""
+        return format_html(
+            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
+            helpers.ACTION_CHECKBOX_NAME,
+            obj.pk,
+            _("Select this row"),
+        )
+
+    def page_of(self, pk: str) -> str:
+        """Return the address of a row's page."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(name, args=[pk])
+
     def sees_payloads(self, request: HttpRequest) -> bool:
         """Tell whether the operator may see data, outputs and tracebacks."""
         return request.user.has_perm("workflows.view_payload")
 
 
-class PeriodFilter(SimpleListFilter):
+class ChoiceFilter(SimpleListFilter):
+    """One choice of some: as chips where they are few, else in a drop-down list."""
+
+    is_short = True
+
+    def value(self) -> str | None:
+        """Return what is chosen; a NUL, which no text column can hold, chooses nothing."""
+        chosen = super().value()
+        return None if chosen is None or "\x00" in chosen else chosen
+
+
+class PeriodFilter(ChoiceFilter):
     """Rows of the last minutes, hours or days, found by their ids, which ascend with time."""
 
     title = _("time")
@@ -86,7 +137,7 @@ class PeriodFilter(SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [(name, f"last {name}") for name in PERIODS]
+        return [(name, name) for name in PERIODS]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         """Leave out what is older."""

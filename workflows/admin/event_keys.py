@@ -3,88 +3,109 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from workflows import client
 from workflows.admin import display
+from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
 from workflows.admin.big_tables import ReadOnlyAdmin
-from workflows.engine.keys import EventKeyError, create_event_key, revoke_event_key
-from workflows.models import EventKey
+from workflows.clock import clock
+from workflows.engine.keys import EventKeyError
+from workflows.models import EventKey, OperatorAction
 
-
-class EventKeyForm(forms.ModelForm[EventKey]):
-    """What is asked for a new key."""
-
-    patterns = forms.CharField(
-        required=False,
-        help_text=gettext_lazy(
-            "Names or patterns that it may send, with spaces between; empty: all"
-        ),
-    )
-
-    class Meta:
-        model = EventKey
-        fields = ("name", "expires_at", "rate_limit")
+PERMISSION = "manage_eventkey"
+MOST_SHOWN = 15  # operator actions on a key's page
 
 
 @admin.register(EventKey)
 class EventKeyAdmin(ReadOnlyAdmin[EventKey]):
-    """The list of keys, and the form for a new one."""
+    """The list of keys, and a key's page."""
 
-    form = EventKeyForm
-    list_display = ("name", "prefix", "scope", "state", "last_used", "expires")
-    sortable_by = ()
+    list_display = ("name", "prefix_", "state", "scope", "rate_limit", "last_used", "expires")
+    list_display_links = ("name",)
     exact_search = ("name", "prefix")
     search_help_text = gettext_lazy("A key's name or prefix, whole")
-    actions = ("revoke_selected",)
+    change_list_template = "admin/workflows/eventkey/change_list.html"
+    change_form_template = "admin/workflows/eventkey/change_form.html"
 
-    class Media:
-        css = {"all": ("workflows/operators.css",)}
+    def get_urls(self) -> list[URLPattern]:
+        """Add the form for a new key, and the button that revokes one."""
+        view = self.admin_site.admin_view
+        return [
+            path("new/", view(self.new_view), name="workflows_eventkey_new"),
+            path("<str:key_id>/revoke/", view(self.revoke_view), name="workflows_eventkey_revoke"),
+            *super().get_urls(),
+        ]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the operator may make keys."""
-        return request.user.has_perm("workflows.manage_eventkey")
+    def new_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a new key, then show its secret: in this answer, and never again."""
+        require(request, PERMISSION)
+        form = EventKeyForm(request.POST or None)
+        context = {**self.admin_site.each_context(request), "title": _("New event key")}
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = client.create_event_key(**form.asked(), actor=actor_of(request))
+            except EventKeyError as error:
+                form.add_error(None, str(error))
+            else:
+                shown = {**context, "key": made.key, "secret": made.secret}
+                response = render(request, "workflows/event_key_made.html", shown)
+                response["Cache-Control"] = "no-store"
+                return response
+        return render(request, "workflows/new_event_key.html", {**context, "form": form})
 
-    def has_manage_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the operator may revoke keys."""
-        return request.user.has_perm("workflows.manage_eventkey")
+    def revoke_view(self, request: HttpRequest, key_id: str) -> HttpResponse:
+        """Ask why, then end a key at once and for good."""
+        require(request, PERMISSION)
+        key = get_object_or_404(EventKey, pk=key_id)
+        form = ReasonForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            context = {**self.admin_site.each_context(request), "title": _("Revoke this key")}
+            context |= {"form": form, "key": key}
+            return render(request, "workflows/revoke_event_key.html", context)
+        actor, reason = actor_of(request), form.cleaned_data["reason"]
+        attempt(
+            request,
+            lambda: client.revoke_event_key(key.name, actor=actor, reason=reason),
+            _("Revoked: it opens nothing any more."),
+        )
+        return HttpResponseRedirect(self.page_of(key.pk))
 
-    def get_fields(self, request: HttpRequest, obj: EventKey | None = None) -> Any:
-        """Ask for what a new key needs; show what an old one is."""
-        if obj is None:
-            return ("name", "patterns", "expires_at", "rate_limit")
-        return ("name", "prefix", "scope", "state", "last_used", "expires", "rate_limit")
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a key's page."""
+        key = EventKey.objects.filter(pk=unquote(object_id)).first()
+        context = self._page(request, key) if key else {}
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **context}
+        )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: EventKey | None = None) -> Any:
-        """Let nothing of an old key be changed."""
-        return () if obj is None else self.get_fields(request, obj)
+    def _page(self, request: HttpRequest, key: EventKey) -> dict[str, Any]:
+        actions = OperatorAction.objects.filter(object_type="event_key", object_id=key.name)
+        state = state_of(key)
+        return {
+            "key": key,
+            "state": state,
+            "scope": self.scope(key),
+            "actions": actions.order_by("-id")[:MOST_SHOWN],
+            "may_revoke": state != "revoked" and request.user.has_perm(f"workflows.{PERMISSION}"),
+        }
 
-    def save_model(self, request: HttpRequest, obj: EventKey, form: Any, change: bool) -> None:  # noqa: FBT001  Django's signature
-        """Make the key, and show its secret once."""
-        try:
-            made = create_event_key(
-                form.cleaned_data["name"],
-                events=form.cleaned_data["patterns"].split(),
-                expires_at=form.cleaned_data["expires_at"],
-                rate_limit=form.cleaned_data["rate_limit"],
-            )
-        except EventKeyError as error:
-            obj.pk = ""
-            self.message_user(request, str(error), messages.ERROR)
-            return
-        obj.pk = made.key.pk
-        text = _("The key is %(secret)s - it is shown this once only.")
-        self.message_user(request, text % {"secret": made.secret}, messages.WARNING)
-
-    @admin.action(description=gettext_lazy("Revoke, at once and for good"), permissions=["manage"])
-    def revoke_selected(self, request: HttpRequest, keys: "QuerySet[EventKey]") -> None:
-        """Revoke the keys that are not revoked yet."""
-        for name in keys.filter(revoked_at=None).values_list("name", flat=True):
-            revoke_event_key(name)
-            self.message_user(request, _("Revoked %(name)s.") % {"name": name}, messages.SUCCESS)
+    @admin.display(description=gettext_lazy("prefix"))
+    def prefix_(self, key: EventKey) -> str:
+        """Show how it begins."""
+        return f"{key.prefix}…"
 
     @admin.display(description=gettext_lazy("may send"))
     def scope(self, key: EventKey) -> str:
@@ -94,7 +115,7 @@ class EventKeyAdmin(ReadOnlyAdmin[EventKey]):
     @admin.display(description=gettext_lazy("state"))
     def state(self, key: EventKey) -> str:
         """Show whether it can be used."""
-        return display.badge("revoked" if key.revoked_at else "active")
+        return display.badge(state_of(key))
 
     @admin.display(description=gettext_lazy("last used"))
     def last_used(self, key: EventKey) -> str:
@@ -105,3 +126,40 @@ class EventKeyAdmin(ReadOnlyAdmin[EventKey]):
     def expires(self, key: EventKey) -> str:
         """Show when it ends."""
         return display.moment(key.expires_at) if key.expires_at else _("never")
+
+
+class EventKeyForm(forms.Form):
+    """What is asked for a new key."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
+    events = forms.CharField(
+        label=gettext_lazy("May send"),
+        required=False,
+        help_text=gettext_lazy("Names or patterns such as shop/*, with spaces between; empty: all"),
+    )
+    expires_at = forms.DateTimeField(
+        label=gettext_lazy("Expires at"),
+        required=False,
+        help_text=gettext_lazy("In UTC, as in 2027-01-31 12:00; empty: never."),
+    )
+    rate_limit = forms.IntegerField(
+        label=gettext_lazy("Requests a minute"),
+        required=False,
+        min_value=1,
+        help_text=gettext_lazy("Empty: no limit."),
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"), required=False, max_length=LONGEST_REASON
+    )
+
+    def asked(self) -> dict[str, Any]:
+        """Return what `client.create_event_key` takes."""
+        return {**self.cleaned_data, "events": self.cleaned_data["events"].split()}
+
+
+def state_of(key: EventKey) -> str:
+    """Say whether a key can be used."""
+    if key.revoked_at:
+        return "revoked"
+    is_over = key.expires_at is not None and key.expires_at <= clock.now()
+    return "expired" if is_over else "active"

@@ -6,12 +6,12 @@ once. The order of checks: the key, the size, the media type, the JSON, each eve
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from workflows.clock import moment_of
 from workflows.conf import configuration
@@ -32,7 +32,16 @@ SEED_HEADER = "x-inngest-event-id-seed"
 BEARER = "Bearer "
 MILLISECONDS = range(315_532_800_000, 4_102_444_800_000)  # 1980 up to 2100
 
+# A client that still sends when the connection is closed never reads the answer, so the rest of a
+# refused body is read and thrown away, unless there is so much of it that nobody should.
+MOST_DISCARDED = 64 * 1024 * 1024  # bytes
+DISCARDED_AT_ONCE = 64 * 1024
+
 logger = logging.getLogger("workflows.api")
+
+
+class WrongMethodError(Exception):
+    """Events are sent by POST."""
 
 
 class WrongMediaTypeError(Exception):
@@ -41,6 +50,7 @@ class WrongMediaTypeError(Exception):
 
 # The first that fits counts: an event that is too large is also an invalid one.
 STATUSES: dict[type[Exception], HTTPStatus] = {
+    WrongMethodError: HTTPStatus.METHOD_NOT_ALLOWED,
     KeyRefusedError: HTTPStatus.UNAUTHORIZED,
     KeyScopeError: HTTPStatus.FORBIDDEN,
     KeyRateError: HTTPStatus.TOO_MANY_REQUESTS,
@@ -51,14 +61,12 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
 
 
 @csrf_exempt
-@require_POST
 def receive_with_path(request: HttpRequest, key: str) -> JsonResponse:
     """`POST /e/{key}`: the key stands in the path, where the SDKs put it."""
     return receive(request, key)
 
 
 @csrf_exempt
-@require_POST
 def receive_with_bearer(request: HttpRequest) -> JsonResponse:
     """`POST /api/v1/events`: the key stands in the header Authorization."""
     header = request.headers.get("Authorization", "")
@@ -68,6 +76,7 @@ def receive_with_bearer(request: HttpRequest) -> JsonResponse:
 def receive(request: HttpRequest, secret: str) -> JsonResponse:
     """Store what a request sends, and answer with the ids in its order."""
     try:
+        require_post(request)
         key = require_key(secret)
         require_rate(key)
         body = read_body(request)
@@ -76,6 +85,7 @@ def receive(request: HttpRequest, secret: str) -> JsonResponse:
         require_scope(key, [event.name for event in events])
         return answered(send_with_key(events, key=key, seed=request.headers.get(SEED_HEADER)))
     except tuple(STATUSES) as error:
+        discard_rest(request)
         return refused(error)
 
 
@@ -92,24 +102,42 @@ def refused(error: Exception) -> JsonResponse:
     response = JsonResponse(body, status=status.value)
     if isinstance(error, KeyRateError):
         response["Retry-After"] = str(error.retry_after)
+    if isinstance(error, KeyRefusedError):
+        response["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, WrongMethodError):
+        response["Allow"] = "POST"
     return response
+
+
+def discard_rest(request: HttpRequest) -> None:
+    """Read what a refused request still sends, unless that is far too much."""
+    length = request.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) <= MOST_DISCARDED:
+        with suppress(UnreadablePostError):
+            while request.read(DISCARDED_AT_ONCE):
+                pass
+
+
+def require_post(request: HttpRequest) -> None:
+    """Refuse every other method."""
+    if request.method != "POST":
+        raise WrongMethodError(f"Send events by POST, not by {request.method}.")
 
 
 def require_media_type(request: HttpRequest) -> None:
     """Refuse a body that is not JSON, in UTF-8, as it is."""
     if request.content_type != "application/json":
-        message = f"Send application/json, not {request.content_type or 'a body without a type'!r}."
+        found = request.content_type or "a body without a type"
+        message = f"Send application/json, not {found!r:.100}."
         raise WrongMediaTypeError(message)
-    charset = (
-        request.content_params.get("charset", "utf-8").lower()
-        if request.content_params
-        else "utf-8"
-    )
+    charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise WrongMediaTypeError(f"Send JSON in UTF-8, not in {charset!r}.")
+        raise WrongMediaTypeError(f"Send JSON in UTF-8, not in {charset!r:.50}.")
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        raise WrongMediaTypeError(f"Send the body as it is, not with the encoding {encoding!r}.")
+        raise WrongMediaTypeError(
+            f"Send the body as it is, not with the encoding {encoding!r:.50}."
+        )
 
 
 def read_body(request: HttpRequest) -> bytes:
@@ -134,7 +162,7 @@ def read_events(body: bytes) -> list[Event[Any]]:
     """
     sent = strict_json_loads(body)
     if isinstance(sent, dict):
-        return [read_event(sent)]
+        sent = [sent]
     most = configuration().max_events_per_request
     if not isinstance(sent, list) or not 1 <= len(sent) <= most:
         found = f"an array of {len(sent):,}" if isinstance(sent, list) else type(sent).__name__
@@ -176,6 +204,8 @@ def read_event(sent: Any) -> Event[Any]:
 def _read_ts(ts: Any) -> int | None:
     if ts is None or (ts == 0 and not isinstance(ts, bool)):
         return None
+    if isinstance(ts, float) and ts.is_integer():
+        ts = int(ts)  # JSON has one type of numbers: 1.0 is 1
     if not isinstance(ts, int) or isinstance(ts, bool):
         raise InvalidEvent(f"An event's ts is whole milliseconds, not {ts!r:.100}.")
     if ts not in MILLISECONDS:

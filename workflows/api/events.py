@@ -3,13 +3,15 @@
 from dataclasses import asdict
 from typing import Any
 
-from rest_framework.exceptions import NotFound
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from workflows.api.access import OperatorView
-from workflows.api.paging import page, read_moment
+from workflows.api.paging import page, within
 from workflows.api.runs import ShowRun
+from workflows.api.schema import EVENT_FILTERS, PAGE_BY_ID, answers
+from workflows.api.shapes import EventListShape, EventShape, RunListShape
 from workflows.models import Event, Run
 from workflows.resources import event_resource, redacted_event
 
@@ -19,15 +21,17 @@ class EventsView(OperatorView):
 
     permission = "workflows.view_event"
 
+    @extend_schema(
+        operation_id="list_events", parameters=EVENT_FILTERS, responses=answers(EventListShape)
+    )
     def get(self, request: Request) -> Response:
-        """Return a page of events: of a name, and of a time."""
-        events = Event.objects.all()
-        if "name" in request.query_params:
-            events = events.filter(name=request.query_params["name"])
-        if (since := read_moment(request, "since")) is not None:
-            events = events.filter(received_at__gte=since)
-        if (until := read_moment(request, "until")) is not None:
-            events = events.filter(received_at__lt=until)
+        """Return a page of events: of a name, of a sender's own id, and of a time."""
+        asked = request.query_params
+        events = within(request, Event.objects.all(), moment="received_at")
+        if "name" in asked:
+            events = events.filter(name=asked["name"])
+        if "external_id" in asked:
+            events = events.filter(external_id=asked["external_id"])
         return Response(page(request, events, ShowEvent(self.may_see_payloads(request))))
 
 
@@ -36,9 +40,11 @@ class EventView(OperatorView):
 
     permission = "workflows.view_event"
 
+    @extend_schema(operation_id="get_event", responses=answers(EventShape, or_else=(404,)))
     def get(self, request: Request, event_id: str) -> Response:
         """Return the event resource."""
-        return Response(ShowEvent(self.may_see_payloads(request))(require_event(event_id)))
+        event = Event.objects.get(pk=event_id)
+        return Response(ShowEvent(self.may_see_payloads(request))(event))
 
 
 class EventRunsView(OperatorView):
@@ -46,10 +52,15 @@ class EventRunsView(OperatorView):
 
     permission = "workflows.view_run"
 
+    @extend_schema(
+        operation_id="list_runs_of_event",
+        parameters=PAGE_BY_ID,
+        responses=answers(RunListShape, or_else=(404,)),
+    )
     def get(self, request: Request, event_id: str) -> Response:
         """Return a page of the event's runs."""
-        require_event(event_id)
-        runs = Run.objects.filter(event_id=event_id)
+        event = Event.objects.only("id").get(pk=event_id)
+        runs = Run.objects.of_event(event.pk).prefetch_related("gathered_events")
         return Response(page(request, runs, ShowRun(self.may_see_payloads(request)).in_list))
 
 
@@ -63,11 +74,3 @@ class ShowEvent:
         """Return an event."""
         resource = event_resource(event)
         return asdict(resource if self._may_see_payloads else redacted_event(resource))
-
-
-def require_event(event_id: str) -> Event:
-    """Return an event, or answer 404."""
-    event = Event.objects.filter(pk=event_id).first()
-    if event is None:
-        raise NotFound("There is no event with this id.")
-    return event

@@ -4,15 +4,19 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
-from rest_framework import serializers, status
-from rest_framework.exceptions import NotFound, ValidationError
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from workflows import client
-from workflows.api.access import OperatorView, refuse
-from workflows.api.paging import page, read_moment
-from workflows.errors import InvalidEvent, RunStateError
+from workflows.api.access import OperatorView, actor_of
+from workflows.api.bodies import ReasonBody, ReplayBody, read
+from workflows.api.paging import page, within
+from workflows.api.parsing import NoForm, StrictJSONParser
+from workflows.api.schema import RUN_FILTERS, answers
+from workflows.api.shapes import RunListShape, RunShape
 from workflows.models import Run, RunStatus, RunTag
 from workflows.resources import redacted, run_resource
 
@@ -22,6 +26,9 @@ class RunsView(OperatorView):
 
     permission = "workflows.view_run"
 
+    @extend_schema(
+        operation_id="list_runs", parameters=RUN_FILTERS, responses=answers(RunListShape)
+    )
     def get(self, request: Request) -> Response:
         """Return a page of runs, without their steps."""
         show = ShowRun(self.may_see_payloads(request))
@@ -33,58 +40,70 @@ class RunView(OperatorView):
 
     permission = "workflows.view_run"
 
+    @extend_schema(operation_id="get_run", responses=answers(RunShape, or_else=(404,)))
     def get(self, request: Request, run_id: str) -> Response:
         """Return the run resource."""
-        return Response(ShowRun(self.may_see_payloads(request)).whole(require_run(run_id)))
+        return shown(self, request, Run.objects.get(pk=run_id))
 
 
 class CancelView(OperatorView):
     """`POST /api/v1/runs/{id}/cancel`."""
 
     permission = "workflows.cancel_run"
+    parser_classes = [StrictJSONParser, NoForm]
 
+    @extend_schema(
+        operation_id="cancel_run",
+        request={"application/json": ReasonBody},
+        responses=answers(RunShape, or_else=(404, 409)),
+    )
     def post(self, request: Request, run_id: str) -> Response:
         """Cancel the run; 409 where it has ended."""
-        return act(self, request, lambda: client.cancel_run(run_id, reason=reason_of(request)))
+        given = read(request, ReasonBody)
+        run = client.cancel_run(run_id, reason=given.get("reason"), actor=actor_of(request))
+        return shown(self, request, run)
 
 
 class RetryView(OperatorView):
     """`POST /api/v1/runs/{id}/retry`."""
 
     permission = "workflows.retry_run"
+    parser_classes = [StrictJSONParser, NoForm]
 
+    @extend_schema(
+        operation_id="retry_run",
+        request={"application/json": ReasonBody},
+        responses=answers(RunShape, or_else=(404, 409)),
+    )
     def post(self, request: Request, run_id: str) -> Response:
         """Take the failed run up again at the step that failed; 409 where it has not failed."""
-        return act(self, request, lambda: client.retry_run(run_id))
-
-
-class ReplaySerializer(serializers.Serializer[dict[str, Any]]):
-    """What a replay is to begin with."""
-
-    from_step = serializers.CharField(required=False, allow_null=True)
-    data = serializers.DictField(required=False, allow_null=True)  # type: ignore[assignment]  # the serializer's own attribute of this name is not used
+        given = read(request, ReasonBody)
+        run = client.retry_run(run_id, reason=given.get("reason"), actor=actor_of(request))
+        return shown(self, request, run)
 
 
 class ReplayView(OperatorView):
     """`POST /api/v1/runs/{id}/replay`."""
 
     permission = "workflows.replay_run"
-    serializer_class = ReplaySerializer
+    parser_classes = [StrictJSONParser, NoForm]
 
+    @extend_schema(
+        operation_id="replay_run",
+        request={"application/json": ReplayBody},
+        responses=answers(RunShape, status=201, or_else=(404, 409)),
+    )
     def post(self, request: Request, run_id: str) -> Response:
         """Start a new run from the ended one's event; 409 where it has not ended."""
-        body = ReplaySerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        given = body.validated_data
-        response = act(
-            self,
-            request,
-            lambda: client.replay_run(
-                run_id, from_step=given.get("from_step"), data=given.get("data")
-            ),
+        given = read(request, ReplayBody)
+        run = client.replay_run(
+            run_id,
+            from_step=given.get("from_step"),
+            data=given.get("data"),
+            reason=given.get("reason"),
+            actor=actor_of(request),
         )
-        response.status_code = status.HTTP_201_CREATED
-        return response
+        return shown(self, request, run, code=status.HTTP_201_CREATED)
 
 
 class ShowRun:
@@ -106,49 +125,24 @@ class ShowRun:
         return shown
 
 
-def act(view: OperatorView, request: Request, action: Any) -> Response:
-    """Do what the caller asks, and answer with the run."""
-    try:
-        run = action()
-    except (RunStateError, InvalidEvent) as error:
-        refuse(error)
-    except Run.DoesNotExist as error:
-        raise NotFound("There is no run with this id.") from error
-    return Response(ShowRun(view.may_see_payloads(request)).whole(run))
-
-
-def reason_of(request: Request) -> str | None:
-    """Return why the caller cancels, where the body says so."""
-    reason = request.data.get("reason") if isinstance(request.data, dict) else None
-    if reason is not None and not isinstance(reason, str):
-        raise ValidationError({"reason": "A text."})
-    return reason
-
-
-def require_run(run_id: str) -> Run:
-    """Return a run, or answer 404."""
-    run = Run.objects.filter(pk=run_id).first()
-    if run is None:
-        raise NotFound("There is no run with this id.")
-    return run
+def shown(
+    view: OperatorView, request: Request, run: Run, *, code: int = status.HTTP_200_OK
+) -> Response:
+    """Answer with a run."""
+    return Response(ShowRun(view.may_see_payloads(request)).whole(run), status=code)
 
 
 def filtered(request: Request) -> "QuerySet[Run]":
     """Return the runs that the query asks for."""
     asked = request.query_params
-    runs = Run.objects.all()
+    found = Run.objects.of_event(asked["event"]) if "event" in asked else Run.objects.all()
+    runs = within(request, found, moment="created_at").prefetch_related("gathered_events")
     if "workflow" in asked:
         runs = runs.filter(workflow=asked["workflow"])
     if "status" in asked:
         runs = runs.filter(status=require_status(asked["status"]))
-    if "event" in asked:
-        runs = runs.filter(event_id=asked["event"])
     if "tag" in asked:
         runs = runs.filter(pk__in=tagged(asked["tag"]))
-    if (since := read_moment(request, "since")) is not None:
-        runs = runs.filter(created_at__gte=since)
-    if (until := read_moment(request, "until")) is not None:
-        runs = runs.filter(created_at__lt=until)
     return runs
 
 

@@ -51,6 +51,15 @@ def checked_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
+def checked_argument(argument: str, value: Any) -> Any:
+    """Give one argument as `checked_arguments` does.
+
+    Raises:
+        InvalidWorkflow: it is wrong.
+    """
+    return _CHECKS[argument](value)
+
+
 def require_known(unknown: Mapping[str, Any]) -> None:
     """Make sure that no argument is left that `workflow(...)` does not have.
 
@@ -87,15 +96,20 @@ def require_id(value: object) -> str:
     return str(value)
 
 
-def _require_queue(value: object) -> str:
-    if not isinstance(value, str) or not _QUEUE.fullmatch(value):
-        raise InvalidWorkflow(f"write letters, digits, '.', '_' and '-', not {value!r}.")
+def require_retries(value: object) -> int:
+    """Give back a number of extra attempts.
+
+    Raises:
+        InvalidWorkflow: it is no whole number, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
+        raise InvalidWorkflow(f"write a whole number from 0 to {MOST_RETRIES}, not {value!r}.")
     return value
 
 
-def _require_retries(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
-        raise InvalidWorkflow(f"write a whole number from 0 to {MOST_RETRIES}, not {value!r}.")
+def _require_queue(value: object) -> str:
+    if not isinstance(value, str) or not _QUEUE.fullmatch(value):
+        raise InvalidWorkflow(f"write letters, digits, '.', '_' and '-', not {value!r}.")
     return value
 
 
@@ -146,7 +160,7 @@ _CHECKS: dict[str, Check] = {
     "name": _optional(require_id),
     "queue": _require_queue,
     "tags": lambda value: _require_tags({} if value is None else value),
-    "retries": _require_retries,
+    "retries": require_retries,
     "concurrency": _up_to(MOST_CONCURRENCIES, Concurrency),
     "throttle": _optional(_one(Throttle)),
     "rate_limit": _optional(_one(RateLimit)),

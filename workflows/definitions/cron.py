@@ -74,6 +74,11 @@ def firings(line: str, *, zone: str, after: datetime) -> Iterator[datetime]:
             last = moment
 
 
+def in_words(line: str) -> str:
+    """Say when a line fires, as in "At 09:00 on Monday through Friday"."""
+    return str(CronSim(line, _EPOCH).explain())
+
+
 def last_firing(line: str, *, zone: str, after: datetime, until: datetime) -> datetime | None:
     """Give the last moment later than `after`, up to and with `until`, at which the line fires.
 

@@ -8,6 +8,7 @@
     store       results, suspensions and ends of many runs, in one transaction
     wake        suspended runs whose time has come are queued again
     cancel      a run is stopped on request
+    invoke      an operator starts a run by hand
     retry       a failed run is taken up again where it failed
     rescue      what a dead worker held is queued again
     lease       a worker's one lease: begun, renewed, given back

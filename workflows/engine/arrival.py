@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from workflows.clock import clock
-from workflows.engine.execution import Branch, Execution
+from workflows.engine.execution import ENDED, Branch, Execution
 from workflows.engine.failure import read_failure, step_error, storable
 from workflows.engine.rows import StepRow
 from workflows.engine.store import Write
+from workflows.engine.transactions import crash_point
 from workflows.errors import NonRetriableError, Suspend
 from workflows.models import StepOp, StepStatus
 from workflows.serialisation import decode
@@ -56,7 +57,7 @@ def require_step_id(step_id: object) -> None:
 
 def is_ended(row: StepRow | None) -> bool:
     """Tell whether a step has its result, or its error, for good."""
-    return row is not None and row.status in (StepStatus.COMPLETED, StepStatus.FAILED)
+    return row is not None and row.status in ENDED
 
 
 def recall(row: StepRow | None, annotation: object) -> Any:
@@ -83,7 +84,7 @@ def new_row(  # noqa: PLR0913  a row has as many columns
     return StepRow(
         execution.run.id,
         arrival.key,
-        execution.next_sequence(),
+        execution.next_sequence(ending=arrival.key if status in ENDED else None),
         arrival.step_id,
         arrival.occurrence,
         arrival.branch.path,
@@ -103,7 +104,7 @@ def ended(execution: Execution, row: StepRow, *, output: str) -> StepRow:
     """Return a suspended step's row as it is once what it waited for has happened."""
     return row._replace(
         status=StepStatus.COMPLETED,
-        sequence=execution.next_sequence(),
+        sequence=execution.next_sequence(ending=row.key),
         output=output,
         ended_at=clock.now(),
         due_at=None,
@@ -119,8 +120,11 @@ def suspend(execution: Execution, branch: Branch, row: StepRow, **news: Any) -> 
         row: the step, as it waits.
         news: what else is stored with it, as `Write` names it.
     """
-    if execution.stored(row.key) != row:
+    is_news = execution.stored(row.key) != row
+    if is_news:
         execution.submit(Write(execution.run, steps=[row], **news), branch=branch)
     branch.is_suspended = True
-    execution.suspended_until.append(row.due_at)
+    execution.suspended.append(row)
+    if is_news:
+        crash_point("after_store")
     raise Suspend

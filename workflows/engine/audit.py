@@ -1,6 +1,6 @@
 """Note what operators do, in the transaction that carries it out: the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 
 from workflows.clock import clock
-from workflows.ids import new_id
+from workflows.ids import new_id, new_ids
 from workflows.models import OperatorAction
 from workflows.models.operator_action import LONGEST_NAME, ActorKind
 
@@ -79,3 +79,35 @@ def note_action(  # noqa: PLR0913  an action has as many sides
             action_flag=CHANGE,
             change_message=f"{action}: {reason}" if reason else action,
         )
+
+
+def note_each(
+    action: str,
+    object_type: str,
+    object_ids: Sequence[str],
+    *,
+    actor: Actor,
+    reason: str,
+    details: Mapping[str, Any],
+) -> None:
+    """Note what a bulk operation did to each of several things, in the caller's transaction.
+
+    Django's own log has the operation alone.
+    """
+    now = clock.now()
+    OperatorAction.objects.bulk_create(
+        OperatorAction(
+            id=id_,
+            at=now,
+            actor_kind=actor.kind,
+            actor=actor.name,
+            user_id=actor.user_id,
+            action=action,
+            object_type=object_type,
+            object_id=object_id,
+            reason=reason,
+            details=dict(details),
+            result=DONE,
+        )
+        for id_, object_id in zip(new_ids(len(object_ids)), object_ids, strict=True)
+    )

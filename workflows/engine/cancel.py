@@ -3,8 +3,10 @@
 from django.db.models import F
 
 from workflows.clock import clock
+from workflows.engine.catalogue import latest_catalogue
 from workflows.engine.ends import follow_up, lock_with_callers
 from workflows.engine.transactions import transaction
+from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.models import Run, RunStatus
 from workflows.models.run import UNENDED
 
@@ -23,10 +25,13 @@ def cancel_in_transaction(run_id: str, *, reason: str | None) -> bool:
         reason=reason,
         ended_at=clock.now(),
         due_at=None,
+        is_in_line=False,
+        gathering=None,
         fence=F("fence") + 1,
     )
     if cancelled:
         follow_up([run_id])
+        wake_workers_after_commit()  # it may have held a slot
     return bool(cancelled)
 
 
@@ -34,6 +39,8 @@ def expire_runs() -> int:
     """Cancel the runs whose timeout is over; return how many."""
     now = clock.now()
     expired = Run.objects.unended().filter(expires_at__lte=now).order_by("expires_at")
+    # The time within which a run must start stands still while its workflow is paused.
+    expired = expired.exclude(started_at=None, workflow__in=latest_catalogue().paused)
     runs = list(expired.values_list("id", "started_at")[:EXPIRED_AT_ONCE])
     return sum(_expire(run_id, is_started=started_at is not None) for run_id, started_at in runs)
 

@@ -4,7 +4,7 @@ It is read anew only when its revision has changed.
 """
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from django.db.models import F
 from workflows.definitions.events import RUN_CANCELLED, RUN_FAILED, RUN_FINISHED
 from workflows.definitions.expressions import Expression, compile_expression
 from workflows.definitions.triggers import name_matches
+from workflows.engine.gate_rules import GateRules, compile_gates
+from workflows.engine.limits import Regime, compile_regime
+from workflows.engine.overrides import overridden
 from workflows.engine.sql import sql
 from workflows.models import Catalogue as CatalogueRow
 from workflows.models import MatchPath, RegisteredWorkflow
@@ -39,8 +42,10 @@ class Route:
     condition: Expression | None
     tags: tuple[tuple[str, Expression], ...] = ()
     cancel_on: tuple[CancelRule, ...] = ()
+    priority: Expression | None = None
     start_within_ms: int | None = None
     finish_within_ms: int | None = None
+    gates: GateRules | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -55,10 +60,23 @@ class Catalogue:
     targets: dict[str, Route] = field(default_factory=dict)
     failure_workflows: dict[str, str] = field(default_factory=dict)
     ends_are_awaited: bool = False
+    regimes: dict[str, Regime] = field(default_factory=dict)
+    retries: dict[str, int] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()
+    unsettled: tuple[Regime, ...] = ()
+    counts_active: bool = False
 
-    def unknown_to(self, known: Container[str]) -> list[str]:
-        """Return the workflows, also retired ones, that a worker does not know."""
-        return [id_ for id_ in self.ids if id_ not in known]
+    def withheld_from(self, known: Container[str]) -> list[str]:
+        """Return the workflows, also retired ones, of which a worker must take no run.
+
+        It does not know them, or they are paused.
+        """
+        return [id_ for id_ in self.ids if id_ not in known or id_ in self.paused]
+
+    def regime_of(self, workflow: str) -> Regime | None:
+        """Return what holds for the runs of a workflow; None where nothing limits them."""
+        regime = self.regimes.get(workflow)
+        return regime if regime is not None and regime.has_lanes else None
 
     def routes_for(self, event_name: str) -> list[Route]:
         """Return the triggers whose name, or pattern, is the event's."""
@@ -105,6 +123,7 @@ def compile_catalogue(revision: int) -> Catalogue:
     catalogue = Catalogue(revision=revision, queues=queues, ids=frozenset(row.id for row in rows))
     paths = MatchPath.objects.filter(event_name__in=ABOUT_ENDS)
     catalogue.ends_are_awaited = paths.exists()
+    _add_regimes(catalogue, rows)
     for row in rows:
         if row.retired_at is not None:
             continue
@@ -117,6 +136,27 @@ def compile_catalogue(revision: int) -> Catalogue:
             else:
                 catalogue.exact[route.pattern].append(route)
     return catalogue
+
+
+def _add_regimes(catalogue: Catalogue, rows: Sequence[RegisteredWorkflow]) -> None:
+    """Let the catalogue know what limits runs, also those of workflows that are retired."""
+    for row in rows:
+        declaration = overridden(row.declaration, row.overrides)
+        catalogue.regimes[row.id] = compile_regime(
+            row.id,
+            declaration,
+            paused_at=row.paused_at,
+            is_known=row.unknown_since is None,
+            settled=row.settled,
+        )
+        if "retries" in row.overrides:
+            catalogue.retries[row.id] = declaration["retries"]
+    regimes = catalogue.regimes.values()
+    catalogue.paused = frozenset(regime.workflow for regime in regimes if regime.is_paused)
+    catalogue.unsettled = tuple(regime for regime in regimes if regime.summary != regime.settled)
+    catalogue.counts_active = any(
+        rule.counts == "active" for regime in regimes for rule in regime.concurrency
+    )
 
 
 def _routes(workflow: str, declaration: dict[str, Any]) -> list[Route]:
@@ -139,6 +179,12 @@ def _route(workflow: str, declaration: dict[str, Any], trigger: dict[str, Any]) 
             CancelRule(rule["event"], rule["if"], rule["timeout_ms"])
             for rule in declaration["cancel_on"]
         ),
+        priority=_priority(declaration["priority"]),
         start_within_ms=timeouts.get("start_ms"),
         finish_within_ms=timeouts.get("finish_ms"),
+        gates=compile_gates(workflow, declaration),
     )
+
+
+def _priority(rule: dict[str, Any] | None) -> Expression | None:
+    return compile_expression(rule["run"]) if rule else None

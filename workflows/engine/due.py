@@ -22,6 +22,6 @@ def next_due(*, queues: Sequence[str] | None, workflows: Container[str]) -> floa
     due_at = sql().next_due(
         now=now,
         queues=catalogue.queues if queues is None else queues,
-        unknown=catalogue.unknown_to(workflows),
+        unknown=catalogue.withheld_from(workflows),
     )
     return None if due_at is None else max(0.0, (due_at - now).total_seconds())

@@ -8,7 +8,7 @@ from typing import Any
 
 from workflows.clock import clock
 from workflows.definitions.events import RUN_CANCELLED, RUN_FAILED, RUN_FINISHED
-from workflows.engine.catalogue import ABOUT_ENDS, latest_catalogue
+from workflows.engine.catalogue import ABOUT_ENDS, current_catalogue, latest_catalogue
 from workflows.engine.envelopes import envelope
 from workflows.engine.failure import Failure
 from workflows.engine.resume import end_wait
@@ -16,7 +16,7 @@ from workflows.engine.rows import EventRow, TakenRun
 from workflows.engine.sql import sql
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.ids import new_id
-from workflows.models import Run, RunStatus, StepOp, Wait
+from workflows.models import GatheredEvent, Run, RunStatus, StepOp, Wait
 from workflows.serialisation import encode
 
 WAITING_OPS = (StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL)
@@ -25,9 +25,10 @@ SPECIAL_EVENTS = {RunStatus.FAILED: RUN_FAILED, RunStatus.CANCELLED: RUN_CANCELL
 
 def follow_up(run_ids: Sequence[str]) -> None:
     """Do what follows from the ends of runs, which the caller's transaction has just written."""
+    current_catalogue()  # a process that takes no runs would else never learn who listens
     for run in Run.objects.filter(pk__in=run_ids).order_by("id").select_related("event"):
         Wait.objects.filter(run=run).delete()
-        _answer_caller(run)
+        _answer_callers(run)
         _tell(run)
 
 
@@ -38,7 +39,25 @@ def lock_with_callers(run_ids: Collection[str]) -> None:
     for each other.
     """
     callers = Run.objects.filter(pk__in=run_ids, parent_id__isnull=False)
-    sql().lock_runs([*run_ids, *callers.values_list("parent_id", flat=True)])
+    invocations = callers_of_gathered(run_ids)
+    sql().lock_runs(
+        [
+            *run_ids,
+            *callers.values_list("parent_id", flat=True),
+            *(caller for _, caller, _ in invocations),
+        ]
+    )
+
+
+def callers_of_gathered(run_ids: Collection[str]) -> list[tuple[str, str, str]]:
+    """Return the steps whose events runs have gathered: each run with its caller and the step."""
+    invoking = GatheredEvent.objects.filter(run__in=run_ids, event__cause_step__isnull=False)
+    rows = invoking.values_list("run_id", "event__cause", "event__cause_step")
+    return [
+        (run_id, caller, step)
+        for run_id, caller, step in rows.order_by("event__cause", "pk")
+        if caller is not None and step is not None
+    ]
 
 
 def someone_listens(workflow: str) -> bool:
@@ -56,19 +75,24 @@ def needs_follow_up(run: TakenRun) -> bool:
     route = latest_catalogue().targets.get(run.workflow)
     return (
         run.parent_step is not None
+        or run.gathered is not None
         or (route is not None and bool(route.cancel_on))
         or any(row.op in WAITING_OPS for row in run.steps.values())
     )
 
 
-def _answer_caller(run: Run) -> None:
-    """Give the step that invoked a run its output, or its error."""
-    if run.parent_id is None or run.parent_step is None:
-        return
-    if run.status == RunStatus.COMPLETED:
-        end_wait(run.parent_id, run.parent_step, output=run.output)
-    else:
-        end_wait(run.parent_id, run.parent_step, error=_error_for_caller(run))
+def _answer_callers(run: Run) -> None:
+    """Give the steps that invoked a run, or whose events it gathered, its output or its error."""
+    callers = [(run.parent_id, run.parent_step)]
+    if run.gathered is not None:
+        callers += [(caller, step) for _, caller, step in callers_of_gathered([run.pk])]
+    for caller, step in dict.fromkeys(callers):
+        if caller is None or step is None:
+            continue
+        if run.status == RunStatus.COMPLETED:
+            end_wait(caller, step, output=run.output)
+        else:
+            end_wait(caller, step, error=_error_for_caller(run))
 
 
 def _error_for_caller(run: Run) -> Failure:
@@ -83,18 +107,31 @@ def _error_for_caller(run: Run) -> Failure:
 
 def _tell(run: Run) -> None:
     """Send the system events about a run's end, where anybody listens."""
-    if run.status == RunStatus.SKIPPED or not someone_listens(run.workflow):
+    if not someone_listens(run.workflow):
         return
+    events = _events_about(run)
+    if events:
+        sql().insert_events(events)
+        wake_workers_after_commit()
+
+
+def _events_about(run: Run) -> list[EventRow]:
+    """Return the system events about a run's end.
+
+    A run that a system event started sends none, so that there is no end of them; only its own
+    `on_failure` is told.
+    """
+    data = encode(_data(run))
     if run.event.name in ABOUT_ENDS:
-        return  # a run that a system event started sends none, so that there is no end of them
+        handler = latest_catalogue().failure_workflows.get(run.workflow)
+        has_failed = run.status == RunStatus.FAILED
+        return [_row(RUN_FAILED, data, run.pk, handler)] if has_failed and handler else []
     special = SPECIAL_EVENTS.get(RunStatus(run.status))
     names = [RUN_FINISHED, special] if special else [RUN_FINISHED]
-    data = encode(_data(run))
-    sql().insert_events([_row(name, data, run.pk) for name in names])
-    wake_workers_after_commit()
+    return [_row(name, data, run.pk) for name in names]
 
 
-def _row(name: str, data: str, cause: str) -> EventRow:
+def _row(name: str, data: str, cause: str, target: str | None = None) -> EventRow:
     now = clock.now()
     return EventRow(
         id=new_id(),
@@ -107,6 +144,7 @@ def _row(name: str, data: str, cause: str) -> EventRow:
         user=None,
         v=None,
         cause=cause,
+        target=target,
     )
 
 

@@ -1,6 +1,7 @@
 """Execute a run that was taken: call its function on its stored steps, and store the outcome."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,10 @@ from workflows.engine.steps import DurableStep
 from workflows.engine.store import Write
 from workflows.engine.transactions import crash_point
 from workflows.engine.wanted import awaited_event
-from workflows.errors import LeaseLost, StepError, Suspend
+from workflows.errors import Interrupt, InvalidDuration, LeaseLost, StepError, Suspend
 from workflows.ids import new_id
-from workflows.models import RunStatus
+from workflows.models import Event as StoredEvent
+from workflows.models import RunStatus, StepStatus
 from workflows.serialisation import return_annotation, round_trip
 
 
@@ -39,7 +41,7 @@ def execute(execution: Execution) -> None:
 
     Where the run is lost to another worker, nothing more is stored.
     """
-    token = context.enter(_place(execution))
+    token = context.enter(context.Place(execution, execution.main))
     try:
         execution.require_lease()
         outcome = _call(execution)
@@ -64,24 +66,7 @@ def failed_outright(run: TakenRun, error: BaseException) -> Write:
         attempt_step=None,
         attempt_sequence=len(run.steps),
     )
-    return Write(run, release=release)
-
-
-def _place(execution: Execution) -> context.Place:
-    """Return the place of the code between steps."""
-    return context.Place(
-        execution,
-        execution.main,
-        attempt=failed_attempts(execution),
-        max_attempts=execution.workflow.retries + 1,
-    )
-
-
-def failed_attempts(execution: Execution) -> int:
-    """Return how often the code between these steps has failed so far."""
-    run = execution.run
-    is_same_code = run.attempt_step is None and run.attempt_sequence == execution.steps_ended()
-    return run.attempt if is_same_code else 0
+    return Write(run, release=release, is_outright_failure=True)
 
 
 def _call(execution: Execution) -> Write:
@@ -91,8 +76,12 @@ def _call(execution: Execution) -> Write:
         if execution.fatal is None and not execution.main.is_suspended:
             return _completed(execution, value)
         return _interrupted(execution, Suspend())
-    except (Suspend, Exception, SystemExit) as error:  # noqa: BLE001  the author's code
-        return _interrupted(execution, error)
+    except Suspend as suspension:
+        return _interrupted(execution, suspension)
+    except Interrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  the author's code
+        return _interrupted(execution, _unwrapped(error))
 
 
 def _interrupted(execution: Execution, error: BaseException) -> Write:
@@ -102,6 +91,26 @@ def _interrupted(execution: Execution, error: BaseException) -> Write:
     if isinstance(error, Suspend) or execution.main.is_suspended:
         return _suspended(execution)
     return _not_returned(execution, error)
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """Return the first error of a group, as a `TaskGroup` raises it, where all of it is final."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, Interrupt):
+            raise leaf
+    is_final = all(isinstance(leaf, (StepError, *FINAL_ERRORS)) for leaf in leaves)
+    return leaves[0] if is_final else error
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def _call_function(execution: Execution) -> object:
@@ -114,6 +123,8 @@ def _call_function(execution: Execution) -> object:
 def _arguments(execution: Execution) -> list[Any]:
     """Return what the function is given before the step: the event, and for a failure its error."""
     event = _event_of(execution.run)
+    if execution.workflow.batch is not None:
+        return [[_built(each) for each in execution.run.batch] or [event]]
     if execution.workflow.failure_of is None:
         return [event]
     return [awaited_event(event.data["event"]), RunError(**event.data["error"])]
@@ -130,6 +141,17 @@ def _event_of(run: TakenRun) -> Event[Any]:
     )
 
 
+def _built(event: StoredEvent) -> Event[Any]:
+    return build_event(
+        id=event.pk,
+        name=event.name,
+        data=event.data,
+        ts=event.ts,
+        user=event.user,
+        v=event.v,
+    )
+
+
 def _completed(execution: Execution, value: object) -> Write:
     """The function returned: the run ends with what it returned, unless that cannot be stored."""
     annotation = return_annotation(execution.workflow.function)
@@ -137,45 +159,40 @@ def _completed(execution: Execution, value: object) -> Write:
     return Write(
         execution.run,
         release=_release(
-            execution, RunStatus.COMPLETED, output=output, attempt=failed_attempts(execution)
+            execution, RunStatus.COMPLETED, output=output, attempt=execution.failed_attempts()
         ),
     )
 
 
 def _suspended(execution: Execution) -> Write:
     """The run goes on when the first of what it waits for is due."""
-    moments = [moment for moment in execution.suspended_until if moment is not None]
-    due_at = min(moments, default=None)
-    retrying = next((row for row in execution.rows() if row.status == "retrying"), None)
-    status = RunStatus.WAITING if _waits_for_others(execution) else RunStatus.SLEEPING
+    steps = execution.suspended
+    retrying = next((row for row in steps if row.status == StepStatus.RETRYING), None)
+    is_waiting = any(row.status == StepStatus.WAITING for row in steps)
     return Write(
         execution.run,
         release=_release(
             execution,
-            status,
-            due_at=due_at,
+            RunStatus.WAITING if is_waiting else RunStatus.SLEEPING,
+            due_at=min((row.due_at for row in steps if row.due_at is not None), default=None),
             attempt=retrying.attempts - retrying.forgiven if retrying else 0,
             attempt_step=retrying.key if retrying else None,
         ),
     )
 
 
-def _waits_for_others(execution: Execution) -> bool:
-    return any(row.status == "waiting" for row in execution.rows())
-
-
 def _not_returned(execution: Execution, error: BaseException) -> Write:
     """The code between steps raised: try it again later, or fail the run."""
-    failures = failed_attempts(execution) + 1
-    if isinstance(error, (StepError, *FINAL_ERRORS)) or failures > execution.workflow.retries:
+    failures = execution.failed_attempts() + 1
+    is_final = isinstance(error, (StepError, *FINAL_ERRORS))
+    if is_final or failures > execution.workflow.retries:
         return _failed(execution, error, failures=failures)
+    try:
+        due_at = next_attempt_at(error, failures=failures)
+    except InvalidDuration as wrong_wait:
+        return _failed(execution, wrong_wait, failures=failures)
     attempt = _attempt(execution, describe(error), failures)
-    release = _release(
-        execution,
-        RunStatus.SLEEPING,
-        due_at=next_attempt_at(error, failures=failures),
-        attempt=failures,
-    )
+    release = _release(execution, RunStatus.SLEEPING, due_at=due_at, attempt=failures)
     return Write(execution.run, attempts=[attempt], release=release)
 
 
@@ -199,7 +216,9 @@ def _step_that_raised(execution: Execution, error: BaseException) -> str | None:
     if not isinstance(error, StepError):
         return None
     failed = [
-        row for row in execution.rows() if row.status == "failed" and row.step_id == error.step_id
+        row
+        for row in execution.rows()
+        if row.status == StepStatus.FAILED and row.step_id == error.step_id
     ]
     return max(failed, key=lambda row: row.sequence).key if failed else None
 

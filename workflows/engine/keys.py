@@ -195,7 +195,7 @@ def send_with_key(
     Raises:
         InvalidEvent: one of the events cannot be one; none is stored.
     """
-    rows = event_rows(events)
+    rows = event_rows(events, are_listed=True)
     with transaction("receive"):
         if seed is None:
             _insert(rows)

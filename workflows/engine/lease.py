@@ -1,16 +1,18 @@
 """A worker's one lease: begun with the process, renewed while it lives, given back at its end."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from workflows.clock import clock
 from workflows.conf import configuration
 from workflows.engine.transactions import transaction
+from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.ids import new_id
 from workflows.models import Run, RunStatus, Worker
+from workflows.models.run import UNLESS_IN_A_LANE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +62,34 @@ def give_back(worker_id: str) -> int:
     """End a worker that stops in good order: what it still holds is queued again."""
     with transaction("give back"):
         Worker.objects.filter(pk=worker_id).delete()
-        return queue_again(worker_id)
+        return _queue_again(Run.objects.filter(worker_id=worker_id))
 
 
-def let_go(run_id: str, worker_id: str) -> None:
-    """Free the slot of a run that was cancelled while this worker had it in a body."""
-    with transaction("let go"):
-        Run.objects.filter(pk=run_id, worker_id=worker_id, status=RunStatus.CANCELLED).update(
-            worker_id=None
-        )
+def give_back_forgotten(worker_id: str, *, in_hand: Collection[str]) -> int:
+    """Queue again what a worker holds by its rows, but does not have in hand.
+
+    A take whose answer was lost with its connection may have been committed all the same. And a
+    run that was cancelled during a body keeps its slot until that has ended.
+    """
+    held = Run.objects.filter(worker_id=worker_id).values_list("id", flat=True)
+    forgotten = [run_id for run_id in held if run_id not in in_hand]
+    if not forgotten:
+        return 0
+    with transaction("give back forgotten"):
+        return _queue_again(Run.objects.filter(pk__in=forgotten, worker_id=worker_id))
 
 
-def queue_again(worker_id: str) -> int:
-    """Queue the runs that a worker held; free the slots of those that were cancelled meanwhile."""
-    held = Run.objects.filter(worker_id=worker_id).order_by("id").select_for_update(no_key=True)
-    ids = list(held.values_list("id", flat=True))
+def _queue_again(held: QuerySet[Run]) -> int:
+    """Queue runs that a worker held; free the slots of those that were cancelled meanwhile."""
+    locked = held.order_by("id").select_for_update(no_key=True)
+    ids = list(locked.values_list("id", flat=True))
     Run.objects.filter(pk__in=ids, status=RunStatus.CANCELLED).update(worker_id=None)
-    return Run.objects.filter(pk__in=ids, status=RunStatus.RUNNING).update(
-        status=RunStatus.QUEUED, worker_id=None, fence=F("fence") + 1
+    returned = Run.objects.filter(pk__in=ids, status=RunStatus.RUNNING).update(
+        status=RunStatus.QUEUED,
+        admitted=UNLESS_IN_A_LANE,
+        worker_id=None,
+        fence=F("fence") + 1,
     )
+    if ids:
+        wake_workers_after_commit()
+    return returned

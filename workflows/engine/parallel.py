@@ -12,7 +12,7 @@ from typing import Any
 
 from workflows.engine import context
 from workflows.engine.execution import Branch, Execution
-from workflows.errors import Suspend
+from workflows.errors import Interrupt, Suspend
 
 BranchCode = Callable[[], Any]
 
@@ -28,11 +28,13 @@ def run_branches(
     parent.settle()
     prefix = f"{parent.path}{parent.parallels}."
     parent.parallels += 1
-    children = [Branch(path=f"{prefix}{number}/") for number in range(len(branches))]
+    children = [execution.branch(parent, f"{prefix}{number}/") for number in range(len(branches))]
     work = Branches(execution, list(zip(children, branches, strict=True)))
     execution.call_helpers(work.work, len(branches) - 1)
     work.work()
     work.wait()
+    for child in children:
+        parent.progress.is_new |= child.progress.is_new
     return _joined(parent, work.outcomes)
 
 
@@ -83,7 +85,7 @@ class Raised:
 
 def _joined(parent: Branch, outcomes: Sequence[Any]) -> tuple[Any, ...]:
     errors = [outcome.error for outcome in outcomes if isinstance(outcome, Raised)]
-    interrupts = [error for error in errors if not isinstance(error, Exception | SystemExit)]
+    interrupts = [error for error in errors if isinstance(error, Interrupt)]
     lost = [error for error in interrupts if not isinstance(error, Suspend)]
     if lost:
         raise lost[0]

@@ -29,7 +29,7 @@ def register_workflows(
         without_crons: the ids of workflows whose crons do not fire, as in a test.
     """
     with transaction("register"):
-        _lock_catalogue()
+        lock_catalogue()
         rows = {row.id: row for row in RegisteredWorkflow.objects.all()}
         is_changed = False
         for workflow in registry:
@@ -63,12 +63,15 @@ def retire_unknown() -> None:
     active = RegisteredWorkflow.objects.active()
     unknown = active.exclude(pk__in=known)
     if active.filter(pk__in=known, unknown_since__isnull=False).exists():
-        active.filter(pk__in=known).update(unknown_since=None)
+        with transaction("know again"):
+            active.filter(pk__in=known).update(unknown_since=None)
+            raise_revision()
     if not unknown.exists():
         return
     with transaction("retire"):
-        _lock_catalogue()
-        unknown.filter(unknown_since=None).update(unknown_since=now)
+        lock_catalogue()
+        if unknown.filter(unknown_since=None).update(unknown_since=now):
+            raise_revision()  # admission leaves their runs alone
         retired = unknown.filter(unknown_since__lte=now - RETIRE_AFTER)
         ids = list(retired.values_list("id", flat=True))
         if ids:
@@ -90,6 +93,7 @@ def _known_to_workers(now: datetime) -> set[str]:
     return {id_ for known in lists for id_ in known}
 
 
-def _lock_catalogue() -> None:
+def lock_catalogue() -> None:
+    """Let nobody else change registered workflows until the transaction's end."""
     Catalogue.objects.get_or_create(pk=1)
     Catalogue.objects.select_for_update().get(pk=1)

@@ -8,26 +8,36 @@ from workflows.clock import clock
 from workflows.engine.failure import Failure
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.models import Run, RunStatus, Step, StepStatus, Wait
-from workflows.models.run import SUSPENDED
+from workflows.models.run import SUSPENDED, UNENDED, UNLESS_IN_A_LANE
+
+ROOM_FOR_A_SLICE = 100_000  # sequence numbers; a slice takes a few for each of its steps
 
 
 def end_wait(
-    run_id: str, step_key: str, *, output: Any = None, error: Failure | None = None
+    run_id: str,
+    step_key: str,
+    *,
+    output: Any = None,
+    error: Failure | None = None,
+    ended_by: str | None = None,
 ) -> bool:
     """Give a waiting step its result, or its error, and let its run go on.
 
-    Must be called in a transaction. Returns False where the step waits no longer: it timed out,
-    or something else has ended its wait.
+    Must be called in a transaction; `ended_by` is the event that the step waited for. Returns
+    False where the step waits no longer: it timed out, or something else has ended its wait.
     """
-    lock_run(run_id)
+    status = lock_run(run_id)
+    if status not in UNENDED:
+        return False
     ended = Step.objects.filter(run_id=run_id, key=step_key, status=StepStatus.WAITING).update(
         status=StepStatus.FAILED if error else StepStatus.COMPLETED,
         output=None if error else output,
         error=error,
-        sequence=_next_sequence(run_id),
+        sequence=_next_sequence(run_id, is_running=status == RunStatus.RUNNING),
         attempts=1,
         ended_at=clock.now(),
         due_at=None,
+        ended_by=ended_by,
     )
     if not ended:
         return False
@@ -39,18 +49,24 @@ def end_wait(
 def wake_run(run_id: str) -> None:
     """Queue a suspended run; one that is running just now will not suspend."""
     woken = Run.objects.filter(pk=run_id, status__in=SUSPENDED).update(
-        status=RunStatus.QUEUED, due_at=None
+        status=RunStatus.QUEUED, due_at=None, admitted=UNLESS_IN_A_LANE
     )
     if not woken:
         Run.objects.filter(pk=run_id, status=RunStatus.RUNNING).update(is_woken=True)
     wake_workers_after_commit()
 
 
-def lock_run(run_id: str) -> None:
-    """Lock a run's row until the transaction's end."""
-    list(Run.objects.filter(pk=run_id).select_for_update(no_key=True).values_list("pk"))
+def lock_run(run_id: str) -> str | None:
+    """Lock a run's row until the transaction's end; return its status."""
+    locked = Run.objects.filter(pk=run_id).select_for_update(no_key=True)
+    return locked.values_list("status", flat=True).first()
 
 
-def _next_sequence(run_id: str) -> int:
-    last = Step.objects.filter(run_id=run_id).aggregate(last=Max("sequence"))["last"]
-    return (last or 0) + 1
+def _next_sequence(run_id: str, *, is_running: bool) -> int:
+    """Return the next place in the order of results.
+
+    While the run is running it is one after all that this slice of it will give: the result
+    reaches the code in the next slice, so on every replay it must come later, too.
+    """
+    last = Step.objects.filter(run_id=run_id).aggregate(last=Max("sequence"))["last"] or 0
+    return last + (ROOM_FOR_A_SLICE if is_running else 1)

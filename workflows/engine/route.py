@@ -6,29 +6,52 @@ goes on with other work: somebody else is routing.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any
 
-from workflows.clock import clock, milliseconds
+from workflows.clock import clock, milliseconds, moment_after
 from workflows.definitions.events import RUN_FAILED
-from workflows.engine.catalogue import Catalogue, Route, catalogue_of
+from workflows.engine.admit import News, admit_runs, blocked_lanes_wait
+from workflows.engine.cancel_rules import cancel_rules
+from workflows.engine.catalogue import Catalogue, Route, catalogue_of, current_catalogue
+from workflows.engine.dealing import LaneRow
+from workflows.engine.ends import follow_up, someone_listens
 from workflows.engine.envelopes import envelope_of_row
 from workflows.engine.failure import Failure
+from workflows.engine.gate_rules import Marks
+from workflows.engine.gates import Judgement, Start, Verdict, judge
+from workflows.engine.gather import Window, close_due_windows
+from workflows.engine.lanes import leave_for_next_turn, open_lanes
+from workflows.engine.limits import Placement, head_start_ms
 from workflows.engine.resume import end_wait
-from workflows.engine.rows import RunRow, UnroutedEvent
+from workflows.engine.rows import RunRow, UnroutedEvent, place_by
+from workflows.engine.scan_start import ScanStart
 from workflows.engine.sql import sql
+from workflows.engine.tags import NO_TAGS, add_tags, tags_of
 from workflows.engine.transactions import transaction
-from workflows.engine.waits import end_waits_for, route_waits, waits_for_events
+from workflows.engine.waits import end_waits_for, route_waits
 from workflows.ids import new_ids
 from workflows.models import Event, Run, RunStatus, RunTag, Wait
-from workflows.models.run_tag import LONGEST_VALUE
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SLOW_SENDERS = timedelta(seconds=5)  # from an event to its commit
 BATCH = 500  # events; routes in well under the 50 ms for which the lock may be held
-NO_TAGS = "{}"
 DEDUPLICATION_PERIOD = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a new run stands: its lane, if anything limits it, and its head start."""
+
+    placement: Placement | None = None
+    head_start_ms: int = 0
+
+
+NOWHERE = Place()
 
 
 @dataclass(frozen=True)
@@ -37,34 +60,97 @@ class Candidate:
 
     event: UnroutedEvent
     routes: Sequence[Route] = ()
+    marks: Mapping[str, Marks] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     @cached_property
     def envelope(self) -> dict[str, Any]:
         """The event as expressions see it; read only where there are expressions."""
         return envelope_of_row(self.event)
 
+    def place_of(self, workflow: str) -> Place:
+        """Return where the run of a workflow stands."""
+        return self.places.get(workflow, NOWHERE)
 
-def route_events() -> int:
-    """Route a batch of due events and new waits; return how many."""
-    pulse = sql().pulse()
+
+class RouteStart(ScanStart[UnroutedEvent, datetime]):
+    """Where a process begins to look for events: early enough for transactions of some seconds."""
+
+    def __init__(self) -> None:
+        """Begin without a hint."""
+        # No event is due before its `ts`, nor before there was an engine.
+        super().__init__(key=lambda event: max(event.ts, EPOCH) - SLOW_SENDERS)
+
+
+def route_events(*, start: RouteStart | None = None) -> int:
+    """Route a batch of due events and new waits; return how many.
+
+    Args:
+        start: where to begin to look for events; None: at the beginning.
+    """
+    pulse = sql().pulse(now=clock.now())
     catalogue = catalogue_of(pulse.revision)
-    events = sql().unrouted_events(now=clock.now(), limit=BATCH)
-    if not events and not pulse.has_unrouted_waits:
+    unrouted = partial(sql().unrouted_events, now=clock.now(), limit=BATCH)
+    events = (start or RouteStart()).scan(unrouted)
+    may_admit = pulse.may_admit or bool(catalogue.unsettled)
+    has_other_work = pulse.has_unrouted_waits or pulse.has_due_windows or may_admit
+    if not events and not has_other_work:
         return 0
     candidates = {event.id: candidate(event, catalogue) for event in events}
     with transaction("route"):
         if sql().engine_lock() != catalogue.revision:
             return 0
+        closed = close_due_windows(catalogue, clock.now()) if pulse.has_due_windows else 0
         routed_waits = route_waits() if pulse.has_unrouted_waits else 0
         positioned = set(sql().position_events([event.id for event in events])) if events else set()
         # In the order of `events`: the database returns what it updated in any order.
-        fresh = _route_positioned(
-            [candidates[event.id] for event in events if event.id in positioned]
+        fresh, touched = _route_positioned(
+            [candidates[event.id] for event in events if event.id in positioned], catalogue
         )
         if fresh and (pulse.has_waits or Wait.objects.exists()):
             found = Event.objects.in_bulk([candidate.event.id for candidate in fresh])
             end_waits_for(found[candidate.event.id] for candidate in fresh)
-    return len(positioned) + routed_waits
+        admitted = 0
+        # What has been gathered is among the arrivals once its window is closed.
+        may_have_closed = bool(closed) or any(candidate.marks for candidate in fresh)
+        if may_admit or touched or may_have_closed:
+            news = News(
+                pulse.has_arrivals or may_have_closed,
+                pulse.has_active_lanes,
+                pulse.has_blocked_lanes,
+            )
+            admitted = admit_runs(catalogue, news=news, touched=touched)
+    return len(positioned) + routed_waits + closed + admitted
+
+
+def route_at_once(event: UnroutedEvent) -> None:
+    """Route one event in the caller's transaction, which has stored it and waits for its turn."""
+    revision = sql().engine_lock(waits=True)
+    assert revision is not None  # it has waited
+    catalogue = catalogue_of(revision)
+    sql().position_events([event.id])
+    _, touched = _route_positioned([candidate(event, catalogue)], catalogue)
+    leave_for_next_turn(touched, now=clock.now())
+
+
+def look_again(*, after: timedelta = timedelta()) -> int:
+    """Let admission look at blocked lanes though nothing tells that a slot was freed.
+
+    That is told by counting slots, which a cancelled sleeper, for one, does not change.
+
+    Args:
+        after: only where it has not looked for so long.
+
+    Returns:
+        How many runs were admitted.
+    """
+    if not blocked_lanes_wait(since=after):
+        return 0
+    catalogue = current_catalogue()
+    with transaction("look again"):
+        if sql().engine_lock() != catalogue.revision:
+            return 0
+        return admit_runs(catalogue)
 
 
 def candidate(event: UnroutedEvent, catalogue: Catalogue) -> Candidate:
@@ -74,7 +160,33 @@ def candidate(event: UnroutedEvent, catalogue: Catalogue) -> Candidate:
     for route in _routes_for(event, catalogue):
         if route.workflow not in found and _holds(route, matched):
             found[route.workflow] = route
-    return Candidate(event, tuple(found.values()))
+    routes = tuple(found.values())
+    return Candidate(event, routes, _marks(routes, matched), _places(routes, matched, catalogue))
+
+
+def _marks(routes: Iterable[Route], matched: Candidate) -> dict[str, Marks]:
+    """Return what the gates of the workflows that have any need of the event."""
+    return {
+        route.workflow: route.gates.marks(matched.envelope)
+        for route in routes
+        if route.gates is not None
+    }
+
+
+def _places(routes: Iterable[Route], matched: Candidate, catalogue: Catalogue) -> dict[str, Place]:
+    """Return where the event's runs would stand, where that is anywhere."""
+    places = {route.workflow: _place(route, matched, catalogue) for route in routes}
+    return {workflow: place for workflow, place in places.items() if place is not NOWHERE}
+
+
+def _place(route: Route, matched: Candidate, catalogue: Catalogue) -> Place:
+    """Return where a run of this event would stand."""
+    regime = catalogue.regime_of(route.workflow)
+    if regime is None and route.priority is None:
+        return NOWHERE
+    placement = regime.placement(matched.envelope) if regime else None
+    head_start = head_start_ms(route.priority, matched.envelope) if route.priority else 0
+    return Place(placement, head_start)
 
 
 def _routes_for(event: UnroutedEvent, catalogue: Catalogue) -> list[Route]:
@@ -94,28 +206,111 @@ def _holds(route: Route, matched: Candidate) -> bool:
     return route.condition is None or route.condition.truth(event=matched.envelope)
 
 
-def _route_positioned(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Write the runs of routed events; return those that repeat none."""
+def _route_positioned(
+    candidates: Sequence[Candidate], catalogue: Catalogue
+) -> tuple[list[Candidate], list[LaneRow]]:
+    """Write the runs of routed events.
+
+    Returns:
+        The events that repeat none, and the lanes that are idle no longer.
+    """
+    touched: list[LaneRow] = []
     now = clock.now()
     repeats = _link_repeats([candidate.event for candidate in candidates], now)
     fresh = [candidate for candidate in candidates if candidate.event.id not in repeats]
     starts = [(candidate, route) for candidate in fresh for route in candidate.routes]
     if starts:
         ids = new_ids(len(starts))
-        _start_runs([(id_, *start) for id_, start in zip(ids, starts, strict=True)], now)
+        new = [NewRun(id_, *start) for id_, start in zip(ids, starts, strict=True)]
+        touched = _start_runs(new, catalogue, now)
     _refuse_unknown_targets(fresh)
-    return fresh
+    return fresh, touched
 
 
-def _start_runs(starts: Sequence[tuple[str, Candidate, Route]], now: datetime) -> None:
-    depths = _depths([candidate.event for _, candidate, _ in starts])
-    rows = [
-        _run(id_, start, route, now, depths.get(start.event.cause or "", -1) + 1)
-        for id_, start, route in starts
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that is to be written, with all that its row is made of.
+
+    Attributes:
+        id: its id.
+        start: the event that it has.
+        route: its workflow.
+        verdict: what the gates of its workflow, if it has any, have decided.
+    """
+
+    id: str
+    start: Candidate
+    route: Route
+    verdict: Verdict | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands: one that may not start stands nowhere."""
+        if self.verdict is not None and not self.verdict.may_start:
+            return NOWHERE
+        return self.start.place_of(self.route.workflow)
+
+
+def _start_runs(new: Sequence[NewRun], catalogue: Catalogue, now: datetime) -> list[LaneRow]:
+    """Write the runs that the gates let be; return the lanes that were idle until now."""
+    judged = _judged(new, catalogue, now)
+    by_id = {each.id: each for each in new}
+    gated = [
+        NewRun(id_, by_id[verdict.start].start, by_id[verdict.start].route, verdict)
+        for id_, verdict in judged.runs.items()
     ]
+    free = [each for each in new if each.route.gates is None]
+    written = sorted([*free, *gated], key=attrgetter("id"))
+    touched = _write_runs(written, now) if written else []
+    if judged.superseded:
+        _supersede([(window, by_id[window.starts_with or ""]) for window in judged.superseded])
+    return touched
+
+
+def _judged(new: Sequence[NewRun], catalogue: Catalogue, now: datetime) -> Judgement:
+    """Ask the gates of those workflows that have some."""
+    gated = [
+        Start(each.id, each.start.event, each.route.gates, each.start.marks[each.route.workflow])
+        for each in new
+        if each.route.gates is not None
+    ]
+    return judge(gated, catalogue, now) if gated else Judgement()
+
+
+def _write_runs(new: Sequence[NewRun], now: datetime) -> list[LaneRow]:
+    """Write runs, and what belongs to them; return the lanes that were idle until now."""
+    depths = _depths([each.start.event for each in new])
+    rows = [_row(each, now, depths.get(each.start.event.cause or "", -1) + 1) for each in new]
+    touched = open_lanes([each.place.placement for each in new if each.place.placement], now=now)
     sql().insert_runs(rows)
-    _add_tags(rows)
-    _add_cancel_rules(starts, now)
+    add_tags([(row.id, row.tags) for row in rows])
+    ended = {row.id for row in rows if row.ended_at is not None}
+    _add_cancel_rules([(each, now) for each in new if each.id not in ended])
+    follow_up([row.id for row in rows if row.id in ended and _interests_somebody(row)])
+    return touched
+
+
+def _interests_somebody(row: RunRow) -> bool:
+    return row.parent_step is not None or someone_listens(row.workflow)
+
+
+def _supersede(windows: Sequence[tuple[Window, NewRun]]) -> None:
+    """Give debounced runs, which have not started, their latest event, and what comes of it."""
+    runs = [window.run_id for window, _ in windows]
+    tags = [tags_of(latest.route, latest.start.envelope) for _, latest in windows]
+    Run.objects.bulk_update(
+        [
+            Run(pk=window.run_id, event_id=latest.start.event.id, tags=json.loads(its))
+            for (window, latest), its in zip(windows, tags, strict=True)
+        ],
+        ["event", "tags"],
+    )
+    RunTag.objects.filter(run__in=runs).delete()
+    add_tags(list(zip(runs, tags, strict=True)))
+    Wait.objects.filter(run__in=runs).delete()
+    _add_cancel_rules(
+        [(replace(latest, id=window.run_id), window.opened_at) for window, latest in windows]
+    )
 
 
 def _depths(events: Sequence[UnroutedEvent]) -> dict[str, int]:
@@ -126,68 +321,69 @@ def _depths(events: Sequence[UnroutedEvent]) -> dict[str, int]:
     return dict(Run.objects.filter(pk__in=callers).values_list("id", "depth"))
 
 
-def _run(id_: str, start: Candidate, route: Route, now: datetime, depth: int) -> RunRow:
+def _row(new: NewRun, now: datetime, depth: int) -> RunRow:
+    start, route = new.start, new.route
     is_invoked = start.event.cause_step is not None
-    return RunRow(
-        id=id_,
+    place = new.place
+    placement = place.placement
+    rank = milliseconds(now) - place.head_start_ms
+    is_held = placement is not None and placement.is_held
+    first_limit, second_limit = placement.limits if placement else (None, None)
+    row = RunRow(
+        id=new.id,
         workflow=route.workflow,
         event_id=start.event.id,
         status=RunStatus.QUEUED,
         reason=None,
         queue=route.queue,
-        admitted=True,
-        rank=milliseconds(now),
+        admitted=placement is None,
+        rank=rank,
+        place=place_by(rank),
+        lane_id=placement.lane if placement else None,
+        first_limit=first_limit,
+        second_limit=second_limit,
+        counts_while_active=placement is not None and placement.counts_while_active,
+        is_in_line=placement is not None,
         created_at=now,
         ended_at=None,
         replay_of_id=None,
         parent_id=start.event.cause if is_invoked else None,
         parent_step=start.event.cause_step,
         depth=depth if is_invoked else 0,
-        expires_at=_after(now, route.start_within_ms),
+        expires_at=None if is_held else moment_after(now, route.start_within_ms),
+        start_left_ms=route.start_within_ms if is_held else None,
         finish_within_ms=route.finish_within_ms,
-        tags=_tags(start, route),
+        tags=tags_of(route, start.envelope) if route.tags else NO_TAGS,
+    )
+    return row if new.verdict is None else _judged_row(row, new.verdict)
+
+
+def _judged_row(row: RunRow, verdict: Verdict) -> RunRow:
+    """Return a new run as the gates let it be: one whose events are gathered is not due yet."""
+    if verdict.may_start:
+        return row._replace(singleton=verdict.singleton)
+    window = verdict.window
+    return row._replace(
+        status=verdict.status,
+        reason=verdict.reason,
+        ended_at=None if verdict.status == RunStatus.QUEUED else row.created_at,
+        admitted=False,
+        expires_at=None if verdict.gathers else row.expires_at,
+        singleton=verdict.singleton,
+        gathered=None if window is None else window.kind,
+        gathering=verdict.gathers,
+        due_at=window.due_at if window and verdict.gathers else None,
     )
 
 
-def _after(now: datetime, wait_ms: int | None) -> datetime | None:
-    return None if wait_ms is None else now + timedelta(milliseconds=wait_ms)
-
-
-def _tags(start: Candidate, route: Route) -> str:
-    if not route.tags:
-        return NO_TAGS
-    values = {name: tag.evaluate(event=start.envelope) for name, tag in route.tags}
-    return json.dumps({name: str(value) for name, value in values.items() if value is not None})
-
-
-def _add_tags(rows: Sequence[RunRow]) -> None:
-    """Let operators find the new runs by their tags."""
-    tags = [
-        RunTag(run_id=row.id, name=name, value=value[:LONGEST_VALUE])
-        for row in rows
-        if row.tags != NO_TAGS
-        for name, value in json.loads(row.tags).items()
+def _add_cancel_rules(runs: Sequence[tuple[NewRun, datetime]]) -> None:
+    """Let events that come later cancel the runs, each of which is so old."""
+    rules = [
+        rule
+        for new, since in runs
+        if new.route.cancel_on
+        for rule in cancel_rules(new.id, new.start.envelope, new.route, since=since)
     ]
-    RunTag.objects.bulk_create(tags)
-
-
-def _add_cancel_rules(starts: Sequence[tuple[str, Candidate, Route]], now: datetime) -> None:
-    """Let events that come later cancel the new runs."""
-    rules = []
-    for run_id, start, route in starts:
-        for rule in route.cancel_on:
-            waits = waits_for_events(
-                run_id,
-                start.envelope,
-                [rule.event],
-                step_key=None,
-                condition=rule.condition,
-                looks_back=False,
-            )
-            for wait in waits:
-                wait.is_routed = True
-                wait.expires_at = _after(now, rule.timeout_ms)
-            rules += waits
     Wait.objects.bulk_create(rules)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from workflows.models import RunStatus, StepOp, StepStatus
+from workflows.models import Event, RunStatus, StepOp, StepStatus
 
 
 class EventRow(NamedTuple):
@@ -50,6 +50,12 @@ class RunRow(NamedTuple):
     queue: str
     admitted: bool
     rank: int
+    place: int
+    lane_id: str | None
+    first_limit: str | None
+    second_limit: str | None
+    counts_while_active: bool
+    is_in_line: bool
     created_at: datetime
     ended_at: datetime | None
     replay_of_id: str | None
@@ -57,8 +63,21 @@ class RunRow(NamedTuple):
     parent_step: str | None
     depth: int
     expires_at: datetime | None
+    start_left_ms: int | None
     finish_within_ms: int | None
     tags: str
+    due_at: datetime | None = None
+    gathered: str | None = None
+    gathering: str | None = None
+    singleton: str | None = None
+
+
+FIRST_OF_ALL = -(2**63)  # a place that is before all others
+
+
+def place_by(rank: int) -> int:
+    """Return the place in the order of taking that a rank gives, where nothing limits a run."""
+    return rank * 1000
 
 
 class StepRow(NamedTuple):
@@ -113,6 +132,11 @@ class Pulse(NamedTuple):
     revision: int
     has_unrouted_waits: bool
     has_waits: bool
+    has_due_windows: bool
+    may_admit: bool
+    has_arrivals: bool
+    has_active_lanes: bool
+    has_blocked_lanes: bool
 
 
 class Held(NamedTuple):
@@ -148,4 +172,11 @@ class TakenRun:
     event_v: str | None
     event_position: int
     event_cause: str | None
+    gathered: str | None
+    is_in_a_lane: bool
+    place: int
     steps: dict[str, StepRow] = field(default_factory=dict)
+    batch: list[Event] = field(default_factory=list)
+    is_lost: bool = (
+        False  # one of its writes was given up: nothing that comes after it may be stored
+    )

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
+
+from pydantic_core import to_json
 
 from workflows.clock import clock
 from workflows.conf import configuration
@@ -11,13 +13,15 @@ from workflows.engine.rows import EventRow
 from workflows.engine.sql import sql
 from workflows.engine.transactions import transaction
 from workflows.engine.wakeup import wake_workers_after_commit
-from workflows.errors import InvalidEvent
+from workflows.errors import EventTooLarge, InvalidEvent
 from workflows.ids import new_ids
 from workflows.serialisation import require_storable_event_data
 
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MAX_EXTERNAL_ID = 256  # characters
+LONGEST_TEXT = 256 + 64  # characters of a name or an id, with what stands round it
+MOST_BYTES_A_CHARACTER = 6  # an escaped one
 
 Sendable = EventData | Event[Any]
 
@@ -35,8 +39,19 @@ def send_events(events: Sequence[Sendable], *, allow_reserved: bool = False) -> 
     return [row.id for row in rows]
 
 
-def event_rows(events: Sequence[Sendable], *, allow_reserved: bool = False) -> list[EventRow]:
-    """Check events and return them as rows, with their new ids."""
+def event_rows(
+    events: Sequence[Sendable], *, allow_reserved: bool = False, are_listed: bool = False
+) -> list[EventRow]:
+    """Check events and return them as rows, with their new ids.
+
+    Args:
+        events: at least one.
+        allow_reserved: also take names that only the platform itself gives.
+        are_listed: name the place of a wrong event also where it is the only one.
+
+    Raises:
+        InvalidEvent: one of them cannot be an event; names its place.
+    """
     if not events:
         message = "There is no event to send: the list is empty."
         raise InvalidEvent(message)
@@ -47,7 +62,7 @@ def event_rows(events: Sequence[Sendable], *, allow_reserved: bool = False) -> l
         try:
             rows.append(_row(id_, event, now, allow_reserved))
         except InvalidEvent as error:
-            if len(events) == 1:
+            if len(events) == 1 and not are_listed:
                 raise
             message = f"event {place}: {error}"
             raise type(error)(message) from error
@@ -55,26 +70,44 @@ def event_rows(events: Sequence[Sendable], *, allow_reserved: bool = False) -> l
 
 
 def as_list(events: Sendable | Sequence[Sendable]) -> Sequence[Sendable]:
-    """Return one event, or several, as a list."""
-    return [events] if isinstance(events, EventData | Event) else events
+    """Return one event, or several, as a list; what is neither is refused as an event."""
+    return events if isinstance(events, list | tuple) else [cast("Sendable", events)]
 
 
 def _row(id_: str, given: Sendable, now: datetime, allow_reserved: bool) -> EventRow:  # noqa: FBT001
     event = _enveloped(given)
     validate_event_name(event.name, allow_reserved=allow_reserved)
     ts = _require_ts(event.ts) or now
-    return EventRow(
+    row = EventRow(
         id=id_,
         name=event.name,
         data=_data_text(event),
-        external_id=_require_text(event.id, "id", MAX_EXTERNAL_ID),
+        # The SDKs send an empty id for none; as an id it would make all such events repeats.
+        external_id=_require_text(event.id, "id", most=MAX_EXTERNAL_ID) or None,
         ts=ts,
         received_at=now,
         due_at=max(ts, now),
         user=_user_text(event.user),
-        v=_require_text(event.v, "v", MAX_EXTERNAL_ID),
+        v=_require_text(event.v, "v"),
         cause=None,
     )
+    _require_size(row)
+    return row
+
+
+def _require_size(row: EventRow) -> None:
+    """Refuse an event that is too large as a whole, as compact JSON."""
+    most = configuration().max_event_bytes
+    characters = len(row.data) + len(row.user or "") + len(row.v or "") + 2 * LONGEST_TEXT
+    if characters * MOST_BYTES_A_CHARACTER <= most:
+        return  # as almost always, without writing it all once more
+    parts = {"name": row.name, "id": row.external_id, "v": row.v}
+    size = len(to_json({name: text for name, text in parts.items() if text is not None}))
+    for name, text in (("data", row.data), ("user", row.user)):
+        if text is not None:
+            size += len(f',"{name}":') + len(text.encode())
+    if size > most:
+        raise EventTooLarge(f"An event has {size:,} bytes; {most:,} are allowed.")
 
 
 def _enveloped(given: object) -> Event[Any]:
@@ -114,15 +147,16 @@ def _require_ts(ts: object) -> datetime | None:
     return ts.astimezone(UTC)
 
 
-def _require_text(value: object, what: str, longest: int) -> str | None:
+def _require_text(value: object, what: str, *, most: int | None = None) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > longest or "\0" in value:
-        message = (
-            f"An event's {what} is a text of at most {longest} characters without NUL, "
-            f"not {value!r:.100}."
-        )
+    if not isinstance(value, str):
+        raise InvalidEvent(f"An event's {what} is a text, not {type(value).__name__}.")
+    if most is not None and len(value) > most:
+        message = f"An event's {what} has at most {most} characters, not {len(value)}."
         raise InvalidEvent(message)
+    if "\0" in value:
+        raise InvalidEvent(f"An event's {what} holds a NUL character.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         message = f"An event's {what} has a lone surrogate, which is not text."
         raise InvalidEvent(message)

@@ -47,8 +47,10 @@ def send_signal(signal: str, data: Any) -> str | None:
         The run's id; None where nobody waits.
     """
     with transaction("signal"):
-        wait = Wait.objects.filter(signal=signal).select_for_update().first()
-        if wait is None or wait.step_key is None:
-            return None
-        is_ended = end_wait(wait.run_id, wait.step_key, output=data)
-        return wait.run_id if is_ended else None
+        tried: set[str] = set()
+        # Unlocked: whoever ends a wait locks its run first, and only then its other rows.
+        while wait := Wait.objects.filter(signal=signal).exclude(pk__in=tried).first():
+            if end_wait(wait.run_id, wait.step_key or "", output=data):
+                return str(wait.run_id)
+            tried.add(wait.pk)  # it ended at this moment; another may have taken its place
+        return None

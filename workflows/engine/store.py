@@ -4,19 +4,23 @@ A write names the run, and the fence under which its worker took it. The runs' r
 first, in ascending order; a write whose fence is not the row's any more is refused whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 
-from workflows.engine.ends import follow_up, needs_follow_up, someone_listens
+from workflows.engine.ends import callers_of_gathered, follow_up, needs_follow_up, someone_listens
+from workflows.engine.fingerprint import note_fingerprints
+from workflows.engine.meters import time_steps
 from workflows.engine.rows import AttemptRow, EventRow, Held, Release, StepRow, TakenRun
 from workflows.engine.sql import sql
 from workflows.engine.transactions import transaction
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.errors import LeaseLost, StepResultNotStorable
 from workflows.models import RunStatus, Wait
+
+PROGRAM_LIMIT_EXCEEDED = "54"  # a class of PostgreSQL's SQLSTATE codes
 
 
 @dataclass(slots=True)
@@ -29,6 +33,7 @@ class Write:
     events: list[EventRow] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     release: Release | None = None
+    is_outright_failure: bool = False  # the last resort: nothing else of this run can be stored
 
 
 class Receipt(Protocol):
@@ -55,9 +60,7 @@ class DirectStore:
 
     def submit(self, write: Write) -> Receipt:
         """Store the write; a refusal is told by the receipt."""
-        with transaction("store"):
-            refused = store([write])
-        return Settled(LeaseLost() if refused else None)
+        return Settled(store_singly([write], retry=no_second_try)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def store(writes: Sequence[Write]) -> list[Write]:
     releases = [write.release for write in accepted if write.release]
     if steps:
         sql().upsert_steps(list(steps.values()))
+        time_steps((write.run.workflow, row) for write in accepted for row in write.steps)
     if attempts:
         sql().insert_attempts(attempts)
     if events:
@@ -94,6 +98,9 @@ def store(writes: Sequence[Write]) -> list[Write]:
         wake_workers_after_commit()
     if releases:
         sql().release_runs(releases)
+        if any(write.release and write.run.is_in_a_lane for write in accepted):
+            wake_workers_after_commit()  # a slot is free
+        note_fingerprints(releases)
         _follow_up([write for write in accepted if write.release])
     if len(accepted) == len(writes):
         return []
@@ -103,6 +110,9 @@ def store(writes: Sequence[Write]) -> list[Write]:
 def _rows_to_lock(writes: Sequence[Write]) -> list[str]:
     """Return the runs that are written to: also the callers of those that end."""
     callers = {write.run.parent_id for write in writes if write.release and write.run.parent_id}
+    ended = [w.run.id for w in writes if w.run.gathered and w.release and w.release.ended_at]
+    if ended:
+        callers |= {caller for _, caller, _ in callers_of_gathered(ended)}
     return [*{write.run.id for write in writes}, *callers]
 
 
@@ -117,11 +127,22 @@ def _follow_up(released: Sequence[Write]) -> None:
 
 def may_write(run: TakenRun, held: Held | None) -> bool:
     """Tell whether the run is still in the hands of the worker that took it, in that take."""
-    return held is not None and held == (RunStatus.RUNNING, run.fence, run.worker_id)
+    return not run.is_lost and held == (RunStatus.RUNNING, run.fence, run.worker_id)
 
 
-def store_singly(writes: Sequence[Write]) -> list[BaseException | None]:
+def no_second_try() -> bool:
+    """Leave a write that met an outage to whoever takes the run next."""
+    return False
+
+
+def store_singly(
+    writes: Sequence[Write], *, retry: Callable[[], bool]
+) -> list[BaseException | None]:
     """Store each write in its own transaction: one that the database refuses harms no other.
+
+    Args:
+        writes: in the order of their submission.
+        retry: called when the database failed; whether there is a point in trying again.
 
     Returns:
         For each write: None, or why it was not stored.
@@ -131,16 +152,31 @@ def store_singly(writes: Sequence[Write]) -> list[BaseException | None]:
     for write in writes:
         fate = fates.get(write.run.id)
         if fate is None:
-            fate = _store_one(write)
+            fate = _store_one(write, retry)
             if fate is not None:
                 fates[write.run.id] = fate
         results.append(fate)
     return results
 
 
-def _store_one(write: Write) -> BaseException | None:
-    try:
-        with transaction("store"):
-            return LeaseLost() if store([write]) else None
-    except DatabaseError as error:
-        return StepResultNotStorable(f"The database will not store this: {error}")
+def _store_one(write: Write, retry: Callable[[], bool]) -> BaseException | None:
+    while True:
+        try:
+            with transaction("store"):
+                return LeaseLost() if store([write]) else None
+        except Exception as error:  # noqa: BLE001  the drivers raise their own for what they refuse
+            if not is_outage(error):
+                return StepResultNotStorable(f"The database will not store this: {error!s:.1000}")
+        if not retry():
+            return LeaseLost()
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the database failed, and not what it was given.
+
+    PostgreSQL reports what is too large for it (class 54) as it reports that it is shutting down.
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return not state.startswith(PROGRAM_LIMIT_EXCEEDED)

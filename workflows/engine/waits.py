@@ -86,7 +86,7 @@ def _end_waits_for_one(event: Event, waits: Sequence[Wait]) -> None:
             continue
         if wait.step_key is None:
             _cancel_by_rule(wait, event)
-        elif end_wait(wait.run_id, wait.step_key, output=envelope(event)):
+        elif end_wait(wait.run_id, wait.step_key, output=envelope(event), ended_by=event.pk):
             resumed.add(wait.run_id)  # one event ends at most one wait of a run
 
 
@@ -108,6 +108,8 @@ def _holds(wait: Wait, event: Event) -> bool:
 def _look_back(wait: Wait) -> None:
     """End a wait by the earliest event that has come since the run's own, if there is one."""
     used = _events_that_ended_waits(wait.run_id)
+    if wait.run.gathered is not None:
+        used.update(wait.run.gathered_events.values_list("event_id", flat=True))  # its own events
     last = wait.run.event.position or 0
     while events := list(
         Event.objects.filter(name=wait.event_name, position__gt=last, duplicate_of=None).order_by(
@@ -116,7 +118,9 @@ def _look_back(wait: Wait) -> None:
     ):
         for event in events:
             if event.pk not in used and _holds(wait, event):
-                end_wait(wait.run_id, wait.step_key or "", output=envelope(event))
+                end_wait(
+                    wait.run_id, wait.step_key or "", output=envelope(event), ended_by=event.pk
+                )
                 return
         last = events[-1].position or last
 

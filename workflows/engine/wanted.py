@@ -1,4 +1,4 @@
-"""What `step.wait_for_event` waits for, and what it gives."""
+"""What `step.wait_for_event` and `step.wait_for_signal` wait for, and what they give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from workflows.definitions.durations import Duration, positive_duration
 from workflows.definitions.events import Event, EventData, build_event
 from workflows.definitions.flow_control import joined_condition
 from workflows.definitions.triggers import require_exact_name
+from workflows.engine.failure import storable
 from workflows.errors import NonRetriableError
+
+LONGEST_SIGNAL = 256  # characters
 
 EventNames = str | type[EventData] | Sequence[str | type[EventData]]
 
@@ -39,6 +42,37 @@ def wanted_event(
         timeout=positive_duration(timeout, argument="timeout"),
         looks_back=lookback,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSignal:
+    """The signal that ends a wait."""
+
+    name: str
+    timeout: timedelta
+
+
+def wanted_signal(signal: str, *, timeout: Duration) -> WantedSignal:
+    """Check what the author wrote; a wait that is wrong fails at once."""
+    return WantedSignal(
+        name=require_signal(signal), timeout=positive_duration(timeout, argument="timeout")
+    )
+
+
+def require_signal(signal: object) -> str:
+    """Give back the name of a signal.
+
+    Raises:
+        NonRetriableError: it is no text, or too long, or no database can store it.
+    """
+    if (
+        not isinstance(signal, str)
+        or not 1 <= len(signal) <= LONGEST_SIGNAL
+        or storable(signal) != signal
+    ):
+        message = f"A signal's name is a text of 1 to {LONGEST_SIGNAL} characters, not {signal!r}."
+        raise NonRetriableError(message)
+    return signal
 
 
 def awaited_event(stored: dict[str, Any] | None) -> Event[Any] | None:

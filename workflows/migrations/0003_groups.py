@@ -10,12 +10,15 @@ VIEWER = (
     "view_attempt",
     "view_worker",
     "view_registeredworkflow",
+    "view_schedule",
+    "view_bulkoperation",
 )
 SUPPORT = (*VIEWER, "view_payload", "retry_run")
 OPERATOR = (*SUPPORT, "cancel_run", "replay_run", "bulk_run", "send_event", "pause_workflow")
 ADMIN = (
     *OPERATOR,
     "override_workflow",
+    "manage_schedule",
     "view_eventkey",
     "manage_eventkey",
     "view_operatoraction",
@@ -41,7 +44,7 @@ def make_groups(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("workflows", "0002_operator_actions"),
+        ("workflows", "0002_postgresql_storage"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]

@@ -33,6 +33,16 @@ class RegisteredWorkflow(models.Model):
     )
     retired_at = models.DateTimeField(null=True, blank=True, help_text="Events start it no longer.")
 
+    overrides: Any = JSONTextField(
+        default=dict, help_text="What operators set in the place of the code's own."
+    )
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=256, null=True, blank=True)
+    pause_reason = models.TextField(null=True, blank=True)
+    settled = models.TextField(
+        default="", help_text="The regime that all its unended runs have been put under."
+    )
+
     objects = RegisteredWorkflowQuerySet.as_manager()
 
     class Meta:

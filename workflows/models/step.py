@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
-from workflows.models.fields import JSONTextField
+from workflows.models.fields import IdField, JSONTextField
 from workflows.models.run import Run
 
 
@@ -64,6 +64,7 @@ class Step(models.Model):
     due_at = models.DateTimeField(
         null=True, help_text="When it is tried again, or wakes, or times out."
     )
+    ended_by = IdField(null=True, help_text="The event that ended its wait.")
 
     class Meta:
         constraints = [
@@ -81,6 +82,11 @@ class Step(models.Model):
                 condition=~Q(status__in=[StepStatus.RETRYING, StepStatus.SLEEPING])
                 | Q(due_at__isnull=False),
                 name="step_retries_and_sleeps_until_some_time",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["ended_by"], condition=Q(ended_by__isnull=False), name="step_ended_by_event"
             ),
         ]
 

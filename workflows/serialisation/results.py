@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import models
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from workflows.errors import OutputTooLarge, StepResultNotStorable
@@ -175,10 +175,14 @@ def _name(value: object) -> str:
 def _cached_adapter(annotation: Any) -> "TypeAdapter[Any] | None":
     if annotation in (NO_ANNOTATION, object, None, type(None)):
         return None
+    with_models = ConfigDict(arbitrary_types_allowed=True)
     try:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:  # a type with a configuration of its own refuses another
-        return TypeAdapter(annotation)
+        return TypeAdapter(annotation, config=with_models)
+    except PydanticUserError:  # a type that may have a configuration of its own refuses another
+        if hasattr(annotation, "__pydantic_config__") or issubclass(annotation, BaseModel):
+            return TypeAdapter(annotation)
+        # A dataclass or a TypedDict without one takes it from what it stands in.
+        return TypeAdapter(annotation | None, config=with_models)
 
 
 def _adapter(annotation: Any) -> "TypeAdapter[Any] | None":

@@ -1,15 +1,17 @@
 """Test workflows with the real engine, in the test's own process and database, on a virtual clock.
 
-Load it in `conftest.py` with `pytest_plugins = ["workflows.testing.plugin"]`; then a test asks for
-the fixture `workflows`.
+This module is the pytest plugin: load it in `conftest.py` with
+`pytest_plugins = ["workflows.testing"]`; then a test asks for the fixture `workflows`.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from workflows.testing.plugin import workflows
+
 if TYPE_CHECKING:
     from workflows.testing.kit import Workflows
 
-__all__ = ["Workflows"]
+__all__ = ["Workflows", "workflows"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,16 @@
 """The engine in a test's hands: one worker, on the test's own thread, connection and clock."""
 
 import asyncio
+import functools
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from workflows import client, ids, randomness
 from workflows.clock import VirtualTime, clock
@@ -16,15 +18,17 @@ from workflows.conf import configuration
 from workflows.definitions.durations import parse_duration
 from workflows.definitions.registry import isolated_registry, registry
 from workflows.definitions.workflow import Workflow
+from workflows.engine.bulk import carry_out_operations
 from workflows.engine.cancel import expire_runs
 from workflows.engine.catalogue import current_catalogue, forget_catalogue
 from workflows.engine.due import next_due
 from workflows.engine.execute import execute
 from workflows.engine.execution import Execution, TimedLease
 from workflows.engine.lease import Identity, begin_lease
+from workflows.engine.overrides import with_retries
 from workflows.engine.register import register_workflows
 from workflows.engine.rescue import rescue_expired
-from workflows.engine.route import route_events
+from workflows.engine.route import look_again, route_events
 from workflows.engine.rows import TakenRun
 from workflows.engine.schedule import fire_schedules
 from workflows.engine.store import DirectStore
@@ -32,17 +36,41 @@ from workflows.engine.take import take_runs, take_suspect
 from workflows.engine.transactions import use_crash_hook
 from workflows.engine.waits import forget_paths
 from workflows.engine.wake import wake_runs
+from workflows.engine.wakeup import nobody_to_wake
+from workflows.errors import Interrupt, InvalidDuration
 from workflows.models import Run, Worker
+from workflows.off_the_loop import use_thread
 from workflows.resources import RunResource, run_resource
 
 CRASH_POINTS = ("before_body", "after_body", "after_store", "before_finish")
 TAKEN_AT_ONCE = 1  # runs; the test's worker executes one after another
 
 Named = Workflow | str
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
-class WorkerKilled(BaseException):
+class WorkerKilled(Interrupt):
     """The test's worker dies here, as if killed: not an error that a workflow could handle."""
+
+
+def _off_the_loop(
+    method: Callable[Concatenate["Workflows", Parameters], Result],
+) -> Callable[Concatenate["Workflows", Parameters], Result]:
+    """Let an async test call a method that uses the database: its loop stands still meanwhile."""
+
+    @functools.wraps(method)
+    def wrapped(
+        self: "Workflows", /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        if not _is_on_a_loop():
+            return method(self, *args, **kwargs)
+        with self._shared_connection(), ThreadPoolExecutor(1) as thread:
+            work = functools.partial(method, self, *args, **kwargs)
+            result: Result = thread.submit(self._with_connection, work).result()
+            return result
+
+    return wrapped
 
 
 class Workflows:
@@ -51,6 +79,7 @@ class Workflows:
     def __init__(self, time: VirtualTime) -> None:
         self._time = time
         self._connection = connections[DEFAULT_DB_ALIAS]
+        self._one_at_a_time = threading.Lock()
         self._worker: Worker | None = None
         self._registered: tuple[int, ...] = ()
         self._crashes: dict[str, int] = dict.fromkeys(CRASH_POINTS, 0)
@@ -62,6 +91,7 @@ class Workflows:
         """Return the virtual time."""
         return clock.now()
 
+    @_off_the_loop
     def send(self, *args: Any, **kwargs: Any) -> list[str]:
         """Send events, as `workflows.send` does; give their ids."""
         ids_: list[str] = client.send(*args, **kwargs)
@@ -82,23 +112,42 @@ class Workflows:
 
     async def _in_a_thread(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Do sync work off the test's event loop, on the test's own connection."""
+        with self._shared_connection():
+            return await asyncio.to_thread(self._in_turn, work, *args, **kwargs)
+
+    def _in_turn(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do work on this thread; what a test lets gather waits for its turn."""
+        with self._one_at_a_time:
+            return self._with_connection(work, *args, **kwargs)
+
+    def _with_connection(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do work on another thread, with the test's connection."""
+        connections[DEFAULT_DB_ALIAS] = self._connection
+        try:
+            return work(*args, **kwargs)
+        finally:
+            del connections[DEFAULT_DB_ALIAS]
+
+    @contextmanager
+    def _shared_connection(self) -> Iterator[None]:
+        """Let another thread use the test's connection."""
         self._connection.inc_thread_sharing()
         try:
-            return await asyncio.to_thread(
-                _with_connection, self._connection, work, *args, **kwargs
-            )
+            yield
         finally:
             self._connection.dec_thread_sharing()
 
+    @_off_the_loop
     def drain(self) -> None:
         """Work until nothing is due at this moment."""
         self._begin_work()
         while not self._is_dead and self._round():
             pass
 
+    @_off_the_loop
     def advance(self, duration: timedelta | str) -> None:
         """Move the clock, and work at every moment at which something becomes due on the way."""
-        ends = self.now() + parse_duration(duration, argument="duration")
+        ends = self.now() + _forward(duration)
         self.drain()
         while (moment := self._next_moment(ends)) is not None:
             self._time.move_to(moment)
@@ -106,27 +155,32 @@ class Workflows:
         self._time.move_to(ends)
         self.drain()
 
+    @_off_the_loop
     def runs(self, workflow: Named | None = None, event_id: str | None = None) -> list[RunResource]:
         """Return runs, oldest first: of a workflow, or of an event."""
         found = Run.objects.order_by("id")
         if workflow is not None:
             found = found.filter(workflow=_id_of(workflow))
         if event_id is not None:
-            found = found.filter(event_id=event_id)
+            found = found.of_event(event_id)
         return [run_resource(run) for run in found]
 
+    @_off_the_loop
     def run(self, id: str) -> RunResource:
         """Return one run, with its steps."""
         return run_resource(Run.objects.get(pk=id))
 
+    @_off_the_loop
     def cancel(self, id: str) -> RunResource:
         """Cancel a run, as an operator would; raises `RunStateError` where it has ended."""
         return run_resource(client.cancel_run(id))
 
+    @_off_the_loop
     def retry(self, id: str) -> RunResource:
         """Retry a run, as an operator would; raises `RunStateError` where it has not failed."""
         return run_resource(client.retry_run(id))
 
+    @_off_the_loop
     def replay(
         self, id: str, from_step: str | None = None, data: dict[str, Any] | None = None
     ) -> RunResource:
@@ -138,6 +192,17 @@ class Workflows:
             data: replaces the event's data in the new run.
         """
         return run_resource(client.replay_run(id, from_step=from_step, data=data))
+
+    @_off_the_loop
+    def pause(self, workflow: Named) -> None:
+        """Pause a workflow, as an operator would: no run of it starts, or goes on."""
+        self._begin_work()
+        client.pause_workflow(_id_of(workflow))
+
+    @_off_the_loop
+    def resume(self, workflow: Named) -> None:
+        """Resume a paused workflow, as an operator would."""
+        client.resume_workflow(_id_of(workflow))
 
     def mock_step(
         self,
@@ -186,7 +251,8 @@ class Workflows:
     def _round(self) -> bool:
         """Do what a worker does in one round; return whether there was anything to do."""
         rescue_expired()
-        moved = route_events() + wake_runs() + fire_schedules() + expire_runs()
+        moved = route_events() + look_again() + wake_runs() + fire_schedules() + expire_runs()
+        moved += carry_out_operations()
         runs = self._take()
         for run in runs:
             self._execute(run)
@@ -195,7 +261,7 @@ class Workflows:
     def _take(self) -> Sequence[TakenRun]:
         assert self._worker is not None  # `_begin_work` made one
         catalogue = current_catalogue()
-        queues, unknown = catalogue.queues, catalogue.unknown_to(registry.ids())
+        queues, unknown = catalogue.queues, catalogue.withheld_from(registry.ids())
         suspect = take_suspect(self._worker.pk, queues=queues, unknown=unknown)
         if suspect is not None:
             return [suspect]
@@ -203,12 +269,10 @@ class Workflows:
 
     def _execute(self, run: TakenRun) -> None:
         use_crash_hook(self._pass_crash_point)
+        retries = current_catalogue().retries.get(run.workflow)
+        workflow = with_retries(registry.get(run.workflow), retries)
         try:
-            execute(
-                Execution(
-                    run, registry.get(run.workflow), DirectStore(), self._lease, self._substitutes
-                )
-            )
+            execute(Execution(run, workflow, DirectStore(), self._lease, self._substitutes))
         except WorkerKilled:
             pass
         finally:
@@ -227,9 +291,25 @@ class Workflows:
         now = self.now()
         seconds = next_due(queues=None, workflows=list(registry.ids()))
         moments = [] if seconds is None else [now + timedelta(seconds=seconds)]
-        leases = Worker.objects.exclude(pk=self._worker.pk if self._worker else None)
+        alive = self._worker.pk if self._worker and not self._is_dead else None
+        leases = Worker.objects.exclude(pk=alive)
         moments += leases.values_list("lease_until", flat=True)
         return min((moment for moment in moments if now < moment <= ends), default=None)
+
+
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _forward(duration: timedelta | str) -> timedelta:
+    forward = parse_duration(duration, argument="duration")
+    if forward < timedelta():
+        raise InvalidDuration(f"The clock only goes forward, not by {forward}.")
+    return forward
 
 
 def _identity() -> Identity:
@@ -243,17 +323,6 @@ def _identity() -> Identity:
     )
 
 
-def _with_connection(
-    shared: BaseDatabaseWrapper, work: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
-    """Do work on another thread's connection, which that thread leaves alone meanwhile."""
-    connections[DEFAULT_DB_ALIAS] = shared
-    try:
-        return work(*args, **kwargs)
-    finally:
-        del connections[DEFAULT_DB_ALIAS]
-
-
 def _id_of(workflow: Named) -> str:
     return workflow if isinstance(workflow, str) else workflow.id
 
@@ -265,9 +334,12 @@ def running_workflows() -> Iterator[Workflows]:
     clock.use(time)
     forget_what_the_database_knew()
     try:
-        with isolated_registry():
-            yield Workflows(time)
+        with isolated_registry(), nobody_to_wake():
+            kit = Workflows(time)
+            use_thread(kit._in_a_thread)  # noqa: SLF001  the kit's own
+            yield kit
     finally:
+        use_thread(None)
         use_crash_hook(None)
         clock.use(None)
         ids.forget_last_id()

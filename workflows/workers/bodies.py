@@ -4,11 +4,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from django.db import connections
 
-from workflows.engine.rows import TakenRun
+Work = Callable[[], None]
 
 logger = logging.getLogger("workflows.bodies")
 
@@ -19,10 +18,9 @@ class Bodies:
     They are daemons because nothing can stop an author's code: a process that ends leaves it.
     """
 
-    def __init__(self, *, threads: int, execute: Callable[[TakenRun], None]) -> None:
+    def __init__(self, *, threads: int) -> None:
         self._most = threads
-        self._execute = execute
-        self._work_to_do: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._work_to_do: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._started = 0
         self._busy = 0
         self._changed = threading.Condition()
@@ -37,14 +35,14 @@ class Bodies:
         """How many more runs can be executed at once."""
         return self._most - self._busy
 
-    def begin(self, runs: Sequence[TakenRun]) -> None:
-        """Execute runs, each on a thread of its own as soon as one is free."""
+    def begin(self, works: Sequence[Work]) -> None:
+        """Do each work on a thread of its own, as soon as one is free."""
         with self._changed:
-            self._engage(len(runs))
-        for run in runs:
-            self._work_to_do.put(partial(self._execute, run))
+            self._engage(len(works))
+        for work in works:
+            self._work_to_do.put(work)
 
-    def help(self, work: Callable[[], None], most: int) -> int:
+    def help(self, work: Work, most: int) -> int:
         """Have up to `most` threads that are free now do the same work; return how many do."""
         with self._changed:
             helpers = max(0, min(most, self.room))
@@ -58,17 +56,26 @@ class Bodies:
         with self._changed:
             return self._changed.wait_for(lambda: self.room >= wanted, timeout)
 
-    def wait_until_empty(self, *, timeout: float) -> bool:
+    def wait_until_empty(self, *, timeout: float | None) -> bool:
         """Wait until nothing is in hand; return False where the time is over before."""
-        return self.wait_for_room(wanted=self._most, timeout=timeout)
+        return self.wait_until_only(0, timeout=timeout)
+
+    def wait_until_only(self, busy: int, *, timeout: float | None) -> bool:
+        """Wait until no more than `busy` threads are at work; return False after the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._busy <= busy, timeout)
 
     def _engage(self, count: int) -> None:
         """Count threads as busy, and start those that are not there yet."""
         self._busy += count
         while self._started < min(self._busy, self._most):
+            name = f"workflows-body-{self._started + 1}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError:  # the host has no thread left: the work waits for another one
+                logger.exception("body.no_thread threads=%s", self._started)
+                return
             self._started += 1
-            name = f"workflows-body-{self._started}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
         while True:
@@ -78,10 +85,17 @@ class Bodies:
             except BaseException:  # the thread must live, whatever this run did
                 logger.exception("body.escaped")
             finally:
-                give_connections_back()
+                _at_the_end()
                 with self._changed:
                     self._busy -= 1
                     self._changed.notify_all()
+
+
+def _at_the_end() -> None:
+    try:
+        give_connections_back()
+    except Exception:  # as above
+        logger.exception("body.kept_its_connection")
 
 
 def give_connections_back() -> None:

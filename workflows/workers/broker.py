@@ -6,6 +6,7 @@ Ordinary tasks of the same project are handed out as django-q2's own ORM broker 
 
 import logging
 import time
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
+from django_q.scheduler import scheduler
 from django_q.signing import SignedPackage
 
 from workflows.clock import clock
@@ -20,11 +22,13 @@ from workflows.conf import configuration
 from workflows.definitions.registry import registry
 from workflows.engine.catalogue import current_catalogue
 from workflows.engine.due import next_due
+from workflows.workers.own_connection import use_own_connection
 from workflows.workers.shared import PacketQueue
 from workflows.workers.wake import WakeUps, wake_ups
 
 LONGEST_WAIT = 1.0  # seconds; then the pusher looks whether it should stop
 LOOK_FOR_TASKS_EVERY = 0.2  # seconds
+LOOK_FOR_SCHEDULES_EVERY = 30.0  # seconds
 WATCHDOG = 60  # seconds after which a drain, which lasts a few, counts as stuck
 PAUSE_AFTER_ERROR = 0.5  # seconds
 PAUSE_AFTER_DRAIN = 0.010  # seconds; the worker needs a moment to take what is due
@@ -44,6 +48,7 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
         super().__init__(*args, **kwargs)
         self._wake_ups: WakeUps | None = None
         self._next_look = 0.0
+        self._next_schedules = 0.0
         self._next_drain = 0.0
         self._drain = ""
 
@@ -58,13 +63,25 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
             return self._wait_for_work()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("broker.retries error=%s", error)
+        except Exception:  # django-q2 would end the pusher, after ten seconds
+            logger.exception("broker.retries")
+        self._start_anew()
+        return None
+
+    def _start_anew(self) -> None:
+        """Forget what may be broken, and wait a moment."""
+        self._wake_ups = None
+        with suppress(DatabaseError, InterfaceError):
             connection.close()
-            time.sleep(PAUSE_AFTER_ERROR)
-            return None
+        time.sleep(PAUSE_AFTER_ERROR)
 
     def _wait_for_work(self) -> list[Task] | None:
+        if self._wake_ups is None:
+            use_own_connection()
+            self._wake_ups = wake_ups()
         current_catalogue()
         ends = time.monotonic() + LONGEST_WAIT
+        self._create_scheduled_tasks()
         while (left := ends - time.monotonic()) > 0:
             tasks = self._ordinary_tasks()
             if tasks:
@@ -75,6 +92,12 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
                 return [(None, self._drain_task())]
             self._wait(min(seconds, left, LOOK_FOR_TASKS_EVERY))
         return None
+
+    def _create_scheduled_tasks(self) -> None:
+        """Do what the sentinel does in a plain cluster: that one must never wait for a database."""
+        if Conf.SCHEDULER and time.monotonic() >= self._next_schedules:
+            self._next_schedules = time.monotonic() + LOOK_FOR_SCHEDULES_EVERY
+            scheduler(broker=self)
 
     def _ordinary_tasks(self) -> list[Task] | None:
         """Return tasks that `async_task` queued, looking for them a few times a second."""
@@ -100,8 +123,7 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
         return LONGEST_WAIT if seconds is None else seconds
 
     def _wait(self, seconds: float) -> None:
-        if self._wake_ups is None:
-            self._wake_ups = wake_ups()
+        assert self._wake_ups is not None  # made before there was anything to wait for
         self._wake_ups.wait(seconds)
 
     def _drain_task(self) -> str:

@@ -1,43 +1,87 @@
-"""What a worker process keeps between its drains: its lease, its writer and its threads."""
+"""What a worker process keeps between its drains: its lease, its writer, its threads, its runs."""
 
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
+from typing import TypedDict
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from workflows.clock import DatabaseTime, clock
+from workflows.clock import clock
 from workflows.conf import configuration
 from workflows.definitions.registry import registry
-from workflows.engine.catalogue import current_catalogue
+from workflows.engine.catalogue import Catalogue, latest_catalogue
 from workflows.engine.execute import execute, failed_outright
 from workflows.engine.execution import Execution, TimedLease
-from workflows.engine.lease import Identity, begin_lease, give_back, let_go, renew_lease
+from workflows.engine.lease import (
+    Identity,
+    begin_lease,
+    give_back,
+    give_back_forgotten,
+    renew_lease,
+)
+from workflows.engine.meters import write_meters
+from workflows.engine.overrides import with_retries
 from workflows.engine.register import register_workflows, retire_unknown
-from workflows.engine.rescue import rescue_expired, rescue_workers
+from workflows.engine.route import RouteStart
 from workflows.engine.rows import TakenRun
-from workflows.engine.sql import sql
-from workflows.engine.store import Write
-from workflows.models import Worker
-from workflows.workers.bodies import Bodies, give_connections_back
+from workflows.engine.store import Receipt, Write
+from workflows.engine.take import TakeStarts, suspect_waits, take_runs, take_suspect
+from workflows.workers.beat import Beat, synchronise_clock
+from workflows.workers.bodies import Bodies
+from workflows.workers.housekeeping import keep_house
+from workflows.workers.in_hand import RunsInHand
+from workflows.workers.siblings import rescue_dead_siblings
 from workflows.workers.writer import Writer
 
-BEATS_IN_A_LEASE = 4
-RESCUE_EVERY = 1.0  # seconds
 SHOW_BODIES_AFTER = timedelta(seconds=1)
+LOOK_FOR_BODIES_EVERY = 0.1  # seconds
+PAUSE_BEFORE_START = 1.0  # seconds, where the database does not answer
 
 logger = logging.getLogger("workflows.process")
+
+
+@dataclass(slots=True)
+class WorkerLease(TimedLease):
+    """This process's lease; a process that lost one has another, under another id."""
+
+    worker_id: str = field(kw_only=True)
+
+
+class Takeable(TypedDict):
+    """Which runs a worker may take."""
+
+    queues: Sequence[str]
+    unknown: Sequence[str]
+
+
+@lru_cache(maxsize=1)
+def takeable(
+    catalogue: Catalogue, queues: Sequence[str] | None, workflows: frozenset[str]
+) -> Takeable:
+    """Return which runs a worker may take by a catalogue: the same until that changes."""
+    return Takeable(
+        queues=catalogue.queues if queues is None else queues,
+        unknown=catalogue.withheld_from(workflows),
+    )
 
 
 class WorkerProcess:
     """One worker: begun after the fork, stopped before the process ends."""
 
     def __init__(
-        self, *, cluster: str, declared_at: datetime, is_stopping: Callable[[], bool]
+        self,
+        *,
+        cluster: str,
+        declared_at: datetime,
+        is_stopping: Callable[[], bool],
+        leave: Callable[[], None],
     ) -> None:
         """Make a worker.
 
@@ -45,165 +89,260 @@ class WorkerProcess:
             cluster: a token that all processes of one cluster, and no others, have.
             declared_at: when that cluster was started.
             is_stopping: whether the cluster is being stopped.
+            leave: ends the process at once, after it has given back what it holds.
         """
         self._cluster = cluster
+        self._leave = leave
         self._declared_at = declared_at
         self._is_cluster_stopping = is_stopping
         self._is_leaving = False
-        self.executes_a_suspect = False
-        self.next_look_for_suspects = 0.0
         self.next_look_at_the_clock = 0.0
-        self.workflows = frozenset(registry.ids())
-        self.queues = configuration().queues
-        self.writer = Writer(may_go_on=self._has_lease, on_refusal=self._let_go)
-        self.bodies = Bodies(threads=configuration().threads, execute=self._execute)
+        self._workflows = frozenset(registry.ids())
+        self._queues = configuration().queues
+        self._lease: WorkerLease | None = None
+        self.bodies = Bodies(threads=configuration().threads)
+        self._in_hand = RunsInHand()
+        self._take_starts = TakeStarts()
+        self.route_start = RouteStart()
         self._executions: set[Execution] = set()
+        self._writer = Writer(may_go_on=self._has_lease, on_settled=self._in_hand.settled)
+        self._beat = Beat(self)
         self._stopped = threading.Event()
-
-    def start(self) -> None:
-        """Take up a lease and begin to renew it."""
-        synchronise_clock()
-        self._begin_lease()
-        self._rescue_siblings()
-        register_workflows(registry, declared_at=self._declared_at)
-        self.writer.start()
-        threading.Thread(target=self._beat, name="workflows-beat", daemon=True).start()
 
     @property
     def is_stopping(self) -> bool:
         """Whether this worker takes no more runs."""
         return self._is_leaving or self._is_cluster_stopping()
 
+    @property
+    def worker_id(self) -> str | None:
+        """The id under which it holds runs now; None before it has a lease."""
+        return None if self._lease is None else self._lease.worker_id
+
+    @property
+    def holds_runs(self) -> bool:
+        """Whether any run is in hand: at work, or with its release on the way."""
+        return bool(self._in_hand.ids())
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether this worker only waits for its other bodies before it leaves."""
+        return self._lease is not None and self._lease.is_closing
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this worker has taken up a lease."""
+        return self._lease is not None
+
+    def prepare(self) -> bool:
+        """Say what this code declares, and take over from the dead; False: it is to stop instead.
+
+        Waits for the database as long as that does not answer.
+        """
+        return self._try(self._prepare)
+
+    def start(self) -> bool:
+        """Take up a lease and begin to renew it; False: this process is to stop instead."""
+        if not self._try(self._begin_lease):
+            return False
+        self._writer.start()
+        self._beat.start()
+        keeping = partial(keep_house, self._stopped)
+        threading.Thread(target=keeping, name="workflows-housekeeping", daemon=True).start()
+        return True
+
     def stop(self, *, grace: float) -> None:
         """Take no more, wait up to `grace` seconds for bodies, give back what is still held."""
         self._is_leaving = True
+        lease = self._lease
+        if lease is None:
+            return
         ends = time.monotonic() + grace
         self.bodies.wait_until_empty(timeout=grace)
-        self.writer.stop(timeout=max(1.0, ends - time.monotonic()))
+        self._writer.stop(timeout=max(1.0, ends - time.monotonic()))
+        self._beat.stop()
         self._stopped.set()
-        self.lease.until = clock.now()
-        returned = give_back(self.worker_id)
-        logger.info("worker.stopped worker=%s returned=%s", self.worker_id, returned)
+        lease.until = clock.now()  # what is still at work here begins no further body
+        returned = give_back(lease.worker_id)
+        write_meters()
+        logger.info("worker.stopped worker=%s returned=%s", lease.worker_id, returned)
+
+    def take(self) -> int:
+        """Take as many runs as there is room for, and begin to execute them; return how many."""
+        return self._take(
+            lambda worker_id: take_runs(
+                worker_id,
+                **self._takeable(),
+                limit=self.bodies.room,
+                starts=self._take_starts,
+            )
+        )
+
+    def suspect_waits(self) -> bool:
+        """Tell whether a run waits here that must be executed alone."""
+        return suspect_waits(**self._takeable())
+
+    def take_suspect(self) -> int:
+        """Take one run that must be executed alone; return how many there were."""
+
+        def one(worker_id: str) -> list[TakenRun]:
+            run = take_suspect(worker_id, **self._takeable())
+            return [] if run is None else [run]
+
+        return self._take(one)
+
+    def submit(self, write: Write) -> Receipt:
+        """Hand a run's write to the writer: the process is the `Store` of its executions."""
+        if write.release is not None:
+            self._in_hand.hand_over(write.run)
+        return self._writer.submit(write)
+
+    def _try(self, begin: Callable[[], None]) -> bool:
+        """Do something that needs the database, as often as it takes; False: stopped meanwhile."""
+        while not self.is_stopping:
+            try:
+                begin()
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("worker.waits_for_the_database error=%s", error)
+                connection.close()
+                time.sleep(PAUSE_BEFORE_START)
+            else:
+                return True
+        return False
+
+    def _prepare(self) -> None:
+        synchronise_clock()
+        rescue_dead_siblings(self._cluster)
+        register_workflows(registry, declared_at=self._declared_at)
 
     def _begin_lease(self) -> None:
+        synchronise_clock()
         worker = begin_lease(
             Identity(
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 cluster=self._cluster,
-                queues=self.queues,
-                workflows=sorted(self.workflows),
+                queues=self._queues,
+                workflows=sorted(self._workflows),
                 threads=configuration().threads,
             )
         )
-        self.worker_id = worker.id
-        self.lease = TimedLease(worker.lease_until)
+        self._lease = WorkerLease(worker.lease_until, worker_id=worker.id)
         logger.info("worker.started worker=%s pid=%s", worker.id, worker.pid)
 
-    def _rescue_siblings(self) -> None:
-        """Take over at once from children of the same cluster that are dead."""
-        siblings = Worker.objects.filter(cluster=self._cluster).exclude(pid=os.getpid())
-        dead = [worker.id for worker in siblings if not is_child_alive(worker.pid)]
-        if dead:
-            rescue_workers(dead)
+    def _take(self, take: Callable[[str], Sequence[TakenRun]]) -> int:
+        """Take runs in hand under the lease of this moment, whatever becomes of that meanwhile."""
+        lease = self._lease
+        if lease is None:
+            return 0
+        with self._in_hand.taking:
+            runs = take(lease.worker_id)
+            self._in_hand.take(runs)
+        self.bodies.begin([partial(self._execute, run, lease) for run in runs])
+        return len(runs)
 
-    def _execute(self, run: TakenRun) -> None:
+    def _takeable(self) -> Takeable:
+        """Return which runs this worker may take, by the catalogue as routing last saw it."""
+        return takeable(latest_catalogue(), self._queues, self._workflows)
+
+    def _execute(self, run: TakenRun, lease: WorkerLease) -> None:
         """Execute a run on the calling thread; whatever happens, the run goes on or ends."""
         try:
-            workflow = registry.get(run.workflow)
-            execution = Execution(
-                run, workflow, self.writer, self.lease, call_helpers=self.bodies.help
-            )
-            self._executions.add(execution)
-            try:
-                execute(execution)
-            finally:
-                self._executions.discard(execution)
+            self._execute_in_public(run, lease)
+        except (OperationalError, InterfaceError) as error:
+            # Neither the run's fault nor its end: the next beat gives it back.
+            logger.warning("run.interrupted run=%s error=%s", run.id, error)
         except Exception as error:  # a fault of the engine itself: the run must not hang
             logger.exception("run.broke_the_engine run=%s", run.id)
-            self.writer.submit(failed_outright(run, error))
+            self.submit(failed_outright(run, error))
+        finally:
+            if not self._in_hand.executed(run):
+                self._beat.ask()
 
-    def _show_bodies(self) -> None:
-        """Let operators see which steps' bodies have been at work for a while."""
-        for execution in list(self._executions):
-            rows = execution.bodies_to_show(older_than=clock.now() - SHOW_BODIES_AFTER)
-            if rows:
-                self.writer.submit(Write(execution.run, steps=rows))
+    def _execute_in_public(self, run: TakenRun, lease: WorkerLease) -> None:
+        """Execute a run whose bodies operators can see at work."""
+        retries = latest_catalogue().retries.get(run.workflow)
+        execution = Execution(
+            run,
+            with_retries(registry.get(run.workflow), retries),
+            self,
+            lease,
+            call_helpers=self.bodies.help,
+            abandon=self.abandon,
+        )
+        self._executions.add(execution)
+        try:
+            execute(execution)
+        finally:
+            self._executions.discard(execution)
 
-    def _has_lease(self) -> bool:
-        return clock.now() < self.lease.until
+    def abandon(self) -> None:
+        """Take no more, and leave once the other bodies have ended: one of them cannot be stopped.
 
-    def _let_go(self, write: Write) -> None:
-        let_go(write.run.id, write.run.worker_id)
+        Another process takes this one's place. Each call after the first does nothing.
+        """
+        lease = self._lease
+        if lease is not None and not lease.is_closing:
+            lease.is_closing = True
+            self._is_leaving = True
+            threading.Thread(
+                target=self._leave_when_idle, name="workflows-abandon", daemon=True
+            ).start()
 
-    def _beat(self) -> None:
-        """Renew the lease, and look for dead workers, until the process ends."""
-        period = configuration().lease.total_seconds() / BEATS_IN_A_LEASE
-        next_renewal = time.monotonic() + period
-        while not self._stopped.wait(RESCUE_EVERY):
-            try:
-                if time.monotonic() >= next_renewal:
-                    self._renew()
-                    next_renewal = time.monotonic() + period
-                rescue_expired()
-                current_catalogue()  # so that the writer knows who listens to ends of runs
-                self._show_bodies()
-            except DatabaseError as error:
-                logger.warning("worker.beat_failed error=%s", error)
-                connection.close()
-            give_connections_back()
+    def _leave_when_idle(self) -> None:
+        logger.warning("worker.leaves reason=a_body_outlived_its_timeout")
+        while self._has_lease() and any(each.bodies for each in list(self._executions)):
+            time.sleep(LOOK_FOR_BODIES_EVERY)
+        self._leave()
 
-    def _renew(self) -> None:
+    # What the beat asks for
+
+    def renew(self) -> None:
+        """Move the lease's end on. Who has lost it ends, or, with nothing in hand, has another."""
+        lease = self._lease
+        assert lease is not None  # the beat began after it
         synchronise_clock()
-        until = renew_lease(self.worker_id, busy=self.bodies.busy)
+        until = renew_lease(lease.worker_id, busy=self.bodies.busy)
+        if self._beat.has_stopped or (self._is_leaving and until is None):
+            return
         if until is not None:
-            self.lease.until = until
-        elif not self._is_leaving:
-            logger.warning("worker.lost_its_lease worker=%s", self.worker_id)
+            lease.until = until
+        elif self.bodies.busy:
+            logger.critical("worker.ends_itself worker=%s reason=lost_lease", lease.worker_id)
+            os._exit(1)
+        else:
+            logger.warning("worker.lost_its_lease worker=%s", lease.worker_id)
             self._begin_lease()
         retire_unknown()
 
+    def give_back_forgotten(self) -> None:
+        """Give back the runs that bear this worker's name though it does not have them in hand."""
+        if self._lease is None or not self._in_hand.taking.acquire(blocking=False):
+            return  # a take is under way
+        try:
+            returned = give_back_forgotten(self._lease.worker_id, in_hand=self._in_hand.ids())
+        finally:
+            self._in_hand.taking.release()
+        if returned:
+            logger.warning("run.given_back count=%s", returned)
 
-def synchronise_clock() -> None:
-    """Set the process's clock by the database's."""
-    source = clock.source
-    if not isinstance(source, DatabaseTime):
-        return
-    asked_at = time.monotonic()
-    now = sql().database_now()
-    if now is not None:
-        source.synchronise(now, asked_at=asked_at, answered_at=time.monotonic())
+    def show_bodies(self) -> None:
+        """Let operators see which steps' bodies have been at work for a while."""
+        for execution in list(self._executions):
+            execution.show_bodies(older_than=clock.now() - SHOW_BODIES_AFTER)
 
+    def is_zombie(self) -> bool:
+        """Tell whether bodies are at work though others must have taken over their runs."""
+        lease = self._lease
+        if lease is None or not self.bodies.busy:
+            return False
+        return clock.now() > lease.until + configuration().lease
 
-def is_child_alive(pid: int) -> bool:
-    """Tell whether a process is alive, and a child of this one's parent."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123  a pseudo-file
-            state, parent = stat.read().rsplit(")", 1)[1].split()[:2]
-    except OSError:
-        return _may_be_signalled(pid) if not os.path.isdir("/proc/self") else False  # noqa: PTH112
-    return state not in "ZX" and int(parent) == os.getppid()
-
-
-def _may_be_signalled(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+    def _has_lease(self) -> bool:
+        return self._lease is not None and clock.now() < self._lease.until
 
 
 _process: WorkerProcess | None = None
-
-
-def start_process(
-    *, cluster: str, declared_at: datetime, is_stopping: Callable[[], bool]
-) -> WorkerProcess:
-    """Make this process a worker: once, after the fork."""
-    global _process  # noqa: PLW0603  a process is one worker
-    _process = WorkerProcess(cluster=cluster, declared_at=declared_at, is_stopping=is_stopping)
-    _process.start()
-    return _process
 
 
 def this_process() -> WorkerProcess | None:
@@ -211,7 +350,7 @@ def this_process() -> WorkerProcess | None:
     return _process
 
 
-def stop_process(*, grace: float) -> None:
-    """Stop being a worker, in good order."""
-    if _process is not None:
-        _process.stop(grace=grace)
+def be_worker(process: WorkerProcess) -> None:
+    """Let this process be a worker: once, after the fork."""
+    global _process  # noqa: PLW0603  a process is one worker
+    _process = process

@@ -9,13 +9,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from workflows.engine.execute import failed_outright
-from workflows.engine.store import Receipt, Write, store, store_singly
+from workflows.engine.rows import TakenRun
+from workflows.engine.store import Receipt, Write, is_outage, store, store_singly
 from workflows.engine.transactions import transaction
 from workflows.errors import LeaseLost
+from workflows.workers.own_connection import use_own_connection
 
 MOST_IN_A_COMMIT = 500  # writes
 RECONNECT_PAUSE = 0.2  # seconds
@@ -52,17 +55,17 @@ class Writer:
     """Implements `Store` for the threads of a worker process."""
 
     def __init__(
-        self, *, may_go_on: Callable[[], bool], on_refusal: Callable[[Write], None]
+        self, *, may_go_on: Callable[[], bool], on_settled: Callable[[TakenRun], None]
     ) -> None:
         """Make a writer.
 
         Args:
             may_go_on: whether the process still has its lease, and so a chance to store anything.
-            on_refusal: called with each write that was refused because its run is in other hands.
+            on_settled: called once it is known what became of a run's release.
         """
         self._submissions: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._may_go_on = may_go_on
-        self._on_refusal = on_refusal
+        self._on_settled = on_settled
         self._thread = threading.Thread(target=self._work, name="workflows-writer", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +84,7 @@ class Writer:
         return receipt
 
     def _work(self) -> None:
+        use_own_connection()
         while True:
             gathered, is_last = self._gather()
             if gathered:
@@ -107,27 +111,43 @@ class Writer:
     def _store(self, gathered: Sequence[Submission]) -> None:
         fates = self._fates([write for write, _ in gathered])
         for (write, receipt), fate in zip(gathered, fates, strict=True):
-            receipt.settle(fate)
             if isinstance(fate, LeaseLost):
-                self._on_refusal(write)
-            elif fate is not None and write.release is not None:
-                # Nobody waits for a run's outcome, so that nobody else would end the run.
-                self.submit(failed_outright(write.run, fate))
+                # Also where nobody has the run yet: its end must not be stored without this step.
+                write.run.is_lost = True
+            receipt.settle(fate)
+            if write.release is not None:
+                self._settle_release(write, fate)
+
+    def _settle_release(self, write: Write, fate: BaseException | None) -> None:
+        """Nobody waits for a run's outcome: where it cannot be stored, end the run otherwise."""
+        if fate is None or isinstance(fate, LeaseLost) or write.is_outright_failure:
+            self._on_settled(write.run)
+        else:
+            self.submit(failed_outright(write.run, fate))
 
     def _fates(self, writes: list[Write]) -> list[BaseException | None]:
-        """Store the writes; say of each whether it was stored, or why not."""
+        """Store the writes; say of each whether it was stored, or why not. Never raises."""
         while True:
             try:
                 with transaction("store"):
                     refused = {id(write) for write in store(writes)}
-            except (OperationalError, InterfaceError) as error:
-                if not self._may_go_on():
+            except Exception as error:  # noqa: BLE001  the threads of all runs wait for this one
+                if not is_outage(error):
+                    return self._singly(writes, error)
+                logger.warning("writer.retries writes=%s error=%s", len(writes), error)
+                if not self._may_try_again():
                     return [LeaseLost() for _ in writes]
-                logger.warning("writer.retries error=%s", error)
-                connection.close()
-                time.sleep(RECONNECT_PAUSE)
-            except DatabaseError as error:
-                logger.warning("writer.stores_singly writes=%s error=%s", len(writes), error)
-                return store_singly(writes)
             else:
                 return [LeaseLost() if id(write) in refused else None for write in writes]
+
+    def _singly(self, writes: list[Write], error: Exception) -> list[BaseException | None]:
+        """One of the writes cannot be stored: it must not fail the others."""
+        logger.warning("writer.stores_singly writes=%s error=%.500s", len(writes), error)
+        return store_singly(writes, retry=self._may_try_again)
+
+    def _may_try_again(self) -> bool:
+        """Give the database a moment; tell whether there is still a point in trying."""
+        with suppress(DatabaseError, InterfaceError):  # it is broken
+            connection.close()
+        time.sleep(RECONNECT_PAUSE)
+        return self._may_go_on()

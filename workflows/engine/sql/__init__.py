@@ -2,11 +2,15 @@
 
 from django.db import connection
 
+from workflows.engine.sql.lanes import LaneStatements
 from workflows.engine.sql.postgresql import PostgreSQL
+from workflows.engine.sql.postgresql_lanes import PostgreSQLLanes
 from workflows.engine.sql.sqlite import SQLite
+from workflows.engine.sql.sqlite_lanes import SQLiteLanes
 from workflows.engine.sql.statements import Statements
 
 _DIALECTS: dict[str, Statements] = {"postgresql": PostgreSQL(), "sqlite": SQLite()}
+_LANES: dict[str, LaneStatements] = {"postgresql": PostgreSQLLanes(), "sqlite": SQLiteLanes()}
 
 
 def sql() -> Statements:
@@ -20,4 +24,9 @@ def sql() -> Statements:
         raise NotImplementedError(message) from None
 
 
-__all__ = ["Statements", "sql"]
+def lane_sql() -> LaneStatements:
+    """Return admission's statements for the database in use."""
+    return _LANES[connection.vendor]
+
+
+__all__ = ["LaneStatements", "Statements", "lane_sql", "sql"]

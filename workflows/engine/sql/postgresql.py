@@ -6,7 +6,7 @@ statement, prepared once, for any number of rows. Statements are bound on the se
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import psycopg
@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from typing_extensions import override
 
 from workflows.engine.rows import (
+    FIRST_OF_ALL,
     AttemptRow,
     EventRow,
     Held,
@@ -30,11 +31,47 @@ from workflows.models.run import SUSPECT_AFTER
 
 # Any number that no other user of advisory locks in this database is likely to choose.
 ENGINE_LOCK = f"SELECT pg_try_advisory_xact_lock({0x776F726B666C6F77})"
-PULSE = """
+# A process that is stopped while it has the lock would stop all routing: the server hangs up on it.
+ENGINE_LOCK_FOR_A_TIME = f"""
+    {ENGINE_LOCK}, set_config('idle_in_transaction_session_timeout', '10s', true)
+"""
+WAIT_FOR_ENGINE_LOCK = f"SELECT pg_advisory_xact_lock({0x776F726B666C6F77})"
+# In an order that only one index has: a planner that takes another reads the whole table.
+HAS_ARRIVALS = """(
+        SELECT id FROM workflows_run
+        WHERE status = 'queued' AND NOT admitted AND NOT is_in_line AND gathering IS NULL
+        ORDER BY rank LIMIT 1) IS NOT NULL"""
+# A run has arrived, lanes have their turn and workers took most of what was let in, or a slot was
+# freed since the last turn of admission.
+# Slots only become more under the engine's lock, so that fewer than noted means: freed.
+# By an expression that only one index has: `run_takeable` holds what has no lane, too.
+UNTAKEN = """(
+        SELECT count(*) FROM workflows_run
+        WHERE admitted AND lane_id IS NOT NULL AND worker_id IS NULL AND ended_at IS NULL
+        AND status || '' = 'queued'
+        AND place >= coalesce((SELECT untaken_from FROM workflows_admission), 0))"""
+HELD = """(
+        SELECT count(*) FROM workflows_run
+        WHERE worker_id = ANY(ARRAY(SELECT id FROM workflows_worker)) AND lane_id IS NOT NULL
+        AND place >= coalesce((SELECT held_from FROM workflows_admission), 0))"""
+MAY_ADMIT = f"""
+    {HAS_ARRIVALS}
+    OR EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active')
+    AND coalesce((SELECT refill_at FROM workflows_admission), 0) >= {UNTAKEN}
+    OR EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
+    AND (SELECT slots FROM workflows_admission) > {HELD} + {UNTAKEN}
+"""  # noqa: S608
+PULSE = f"""
     SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
         EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
-        EXISTS (SELECT 1 FROM workflows_wait)
-"""
+        EXISTS (SELECT 1 FROM workflows_wait),
+        (SELECT id FROM workflows_run WHERE gathering IS NOT NULL AND due_at <= %(now)s
+            ORDER BY due_at LIMIT 1) IS NOT NULL,
+        ({MAY_ADMIT} OR EXISTS (SELECT 1 FROM workflows_pace WHERE wakes_at <= %(now)s)),
+        {HAS_ARRIVALS},
+        EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
+        EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
+"""  # noqa: S608
 CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
 
 EVENT_TYPES = [*["text"] * 4, *["timestamptz"] * 3, *["text"] * 5]
@@ -42,13 +79,20 @@ RUN_TYPES = [
     *["text"] * 6,
     "bool",
     "bigint",
+    "bigint",
+    *["text"] * 3,
+    "bool",
+    "bool",
     "timestamptz",
     "timestamptz",
     *["text"] * 3,
     "int",
     "timestamptz",
     "bigint",
+    "bigint",
     "text",
+    "timestamptz",
+    *["text"] * 3,
 ]
 STEP_TYPES = [
     "text",
@@ -70,6 +114,8 @@ STEP_TYPES = [
 ATTEMPT_TYPES = ["text", "text", "text", "int", "timestamptz", "timestamptz", "text"]
 RELEASE_TYPES = ["text", "text", "timestamptz", "timestamptz", "text", "text", "int", "text", "int"]
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 
 def unnested(types: Sequence[str]) -> str:
     """Return the text that turns arrays of these types into rows."""
@@ -83,9 +129,9 @@ def insert(table: str, columns: Sequence[str], types: Sequence[str]) -> str:
 
 INSERT_EVENTS = insert("workflows_event", EventRow._fields, EVENT_TYPES)
 INSERT_RUNS = insert("workflows_run", RunRow._fields, RUN_TYPES).replace(
-    "tags) SELECT *",
-    "tags, fence, losses, lonely_losses, attempt, attempt_sequence, is_woken)"
-    " SELECT *, 0, 0, 0, 0, 0, false",
+    "singleton) SELECT *",
+    "singleton, fence, losses, lonely_losses, attempt, attempt_sequence, is_woken, is_let_in)"
+    " SELECT *, 0, 0, 0, 0, 0, false, false",
 )
 INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields, ATTEMPT_TYPES)
 UPSERT_STEPS = (
@@ -95,6 +141,7 @@ UPSERT_STEPS = (
         f"{column} = excluded.{column}"
         for column in (
             "sequence",
+            "op",
             "status",
             "attempts",
             "forgiven",
@@ -113,7 +160,7 @@ RELEASE_RUNS = f"""
             THEN 'queued' ELSE v.status END,
         due_at = v.due_at, ended_at = v.ended_at, output = v.output, error = v.error,
         attempt = v.attempt, attempt_step = v.attempt_step, attempt_sequence = v.attempt_sequence,
-        worker_id = NULL
+        worker_id = NULL, admitted = lane_id IS NULL
     FROM {unnested(RELEASE_TYPES)}
         AS v(id, status, due_at, ended_at, output, error, attempt, attempt_step, attempt_sequence)
     WHERE run.id = v.id
@@ -121,7 +168,7 @@ RELEASE_RUNS = f"""
 UNROUTED_EVENTS = """
     SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
     FROM workflows_event
-    WHERE position IS NULL AND due_at <= %s ORDER BY due_at, id LIMIT %s
+    WHERE position IS NULL AND due_at <= %s AND due_at >= %s ORDER BY due_at, id LIMIT %s
 """
 POSITION_EVENTS = """
     UPDATE workflows_event AS event
@@ -132,7 +179,7 @@ POSITION_EVENTS = """
     RETURNING event.id
 """
 WAKE_RUNS = """
-    UPDATE workflows_run SET status = 'queued', due_at = NULL
+    UPDATE workflows_run SET status = 'queued', due_at = NULL, admitted = lane_id IS NULL
     WHERE id = ANY(ARRAY(
         SELECT id FROM workflows_run WHERE status IN ('sleeping', 'waiting') AND due_at <= %s
         ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
@@ -147,20 +194,21 @@ TAKE_RUNS = """
         WHERE id = ANY(ARRAY(
             SELECT id FROM workflows_run
             WHERE queue = %(queue)s AND status = 'queued' AND admitted
-            AND workflow <> ALL(%(unknown)s::text[])
+            AND place >= %(start)s AND workflow <> ALL(%(unknown)s::text[])
             AND (losses >= %(suspect_after)s) = %(suspects)s
             AND EXISTS (
                 SELECT 1 FROM workflows_worker WHERE id = %(worker_id)s AND lease_until > %(now)s)
-            ORDER BY rank, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+            ORDER BY place, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
         RETURNING id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
             parent_id, parent_step, depth,
-            started_at, finish_within_ms, event_id, rank
+            started_at, finish_within_ms, event_id, gathered, place, lane_id
     )
     SELECT taken.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
         parent_id, parent_step, depth, started_at, finish_within_ms, event_id, event.name,
-        event.data, event.ts, event."user", event.v, event.position, event.cause
+        event.data, event.ts, event."user", event.v, event.position, event.cause,
+        gathered, lane_id IS NOT NULL, place
     FROM taken JOIN workflows_event AS event ON event.id = taken.event_id
-    ORDER BY rank, taken.id
+    ORDER BY place, taken.id
 """
 STEPS_OF = f"""
     SELECT {", ".join(StepRow._fields)} FROM workflows_step
@@ -170,21 +218,26 @@ LOCK_RUNS = """
     SELECT id, status, fence, worker_id FROM workflows_run
     WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
 """
-NEXT_DUE = """
+NEXT_DUE = f"""
     SELECT CASE WHEN EXISTS (
         SELECT 1 FROM workflows_run
         WHERE status = 'queued' AND admitted AND queue = ANY(%(queues)s::text[])
-        AND workflow <> ALL(%(unknown)s::text[])
-    ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed) THEN %(now)s ELSE least(
+        AND workflow <> ALL(%(unknown)s::text[]) AND losses < %(suspect_after)s
+    ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed)
+        OR {MAY_ADMIT} THEN %(now)s ELSE least(
+        (SELECT min(wakes_at) FROM workflows_pace WHERE wakes_at IS NOT NULL),
         (SELECT min(due_at) FROM workflows_event WHERE position IS NULL),
         (SELECT min(due_at) FROM workflows_run
             WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL),
         (SELECT min(expires_at) FROM workflows_run
             WHERE status IN ('queued', 'running', 'sleeping', 'waiting')
             AND expires_at IS NOT NULL),
-        (SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL)
+        (SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL),
+        (SELECT min(due_at) FROM workflows_run WHERE gathering IS NOT NULL),
+        (SELECT min(due_at) FROM workflows_schedule WHERE due_at IS NOT NULL),
+        (SELECT min(next_at) FROM workflows_bulkoperation WHERE next_at IS NOT NULL)
     ) END
-"""
+"""  # noqa: S608
 
 
 class PostgreSQL(Statements):
@@ -199,12 +252,16 @@ class PostgreSQL(Statements):
         return int(self._all(CATALOGUE_REVISION)[0][0])
 
     @override
-    def pulse(self) -> Pulse:
-        return Pulse._make(self._all(PULSE)[0])
+    def pulse(self, *, now: datetime) -> Pulse:
+        return Pulse._make(self._all(PULSE, {"now": now})[0])
 
     @override
-    def engine_lock(self) -> int | None:
-        if not self._all(ENGINE_LOCK)[0][0]:
+    def engine_lock(self, *, waits: bool = False) -> int | None:
+        is_own_transaction = len(connections[DEFAULT_DB_ALIAS].atomic_blocks) == 1
+        lock = ENGINE_LOCK_FOR_A_TIME if is_own_transaction else ENGINE_LOCK
+        if waits:
+            self._all(WAIT_FOR_ENGINE_LOCK)
+        elif not self._all(lock)[0][0]:
             return None
         return (
             self.catalogue_revision()
@@ -215,8 +272,13 @@ class PostgreSQL(Statements):
         self._write(INSERT_EVENTS.replace(", user,", ', "user",'), rows)
 
     @override
-    def unrouted_events(self, *, now: datetime, limit: int) -> list[UnroutedEvent]:
-        return [UnroutedEvent(*row) for row in self._all(UNROUTED_EVENTS, (now, limit))]
+    def unrouted_events(
+        self, *, now: datetime, limit: int, start: datetime | None = None
+    ) -> list[UnroutedEvent]:
+        return [
+            UnroutedEvent(*row)
+            for row in self._all(UNROUTED_EVENTS, (now, start or LONG_AGO, limit))
+        ]
 
     @override
     def position_events(self, ids: Sequence[str]) -> list[str]:
@@ -240,6 +302,7 @@ class PostgreSQL(Statements):
         now: datetime,
         limit: int,
         suspects: bool,
+        start: int | None = None,
     ) -> list[TakenRun]:
         parameters = {
             "worker_id": worker_id,
@@ -249,6 +312,7 @@ class PostgreSQL(Statements):
             "unknown": list(unknown),
             "now": now,
             "limit": limit,
+            "start": FIRST_OF_ALL if start is None else start,
         }
         return [TakenRun(*row) for row in self._all(TAKE_RUNS, parameters)]
 
@@ -280,18 +344,33 @@ class PostgreSQL(Statements):
     def next_due(
         self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
     ) -> datetime | None:
-        parameters = {"now": now, "queues": list(queues), "unknown": list(unknown)}
+        parameters = {
+            "now": now,
+            "queues": list(queues),
+            "unknown": list(unknown),
+            "suspect_after": SUSPECT_AFTER,
+        }
         return cast("datetime | None", self._all(NEXT_DUE, parameters)[0][0])
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._cursor(statement, [list(column) for column in zip(*rows, strict=True)])
+        write(statement, rows)
 
     def _all(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-        return self._cursor(statement, parameters).fetchall()
+        return run(statement, parameters).fetchall()
 
     def _cursor(self, statement: str, parameters: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
-        wrapper = connections[DEFAULT_DB_ALIAS]
-        wrapper.ensure_connection()
-        with wrapper.wrap_database_errors:
-            cursor = psycopg.Cursor(wrapper.connection)
-            return cursor.execute(cast(Any, statement), parameters)
+        return run(statement, parameters)
+
+
+def write(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Execute a statement that takes rows as arrays, one for each column."""
+    run(statement, [list(column) for column in zip(*rows, strict=True)])
+
+
+def run(statement: str, parameters: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Execute a statement whose parameters are bound on the server."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        cursor = psycopg.Cursor(wrapper.connection)
+        return cursor.execute(cast(Any, statement), parameters)

@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 from typing_extensions import override
 
 from workflows.engine.rows import (
+    FIRST_OF_ALL,
     AttemptRow,
     EventRow,
     Held,
@@ -40,6 +41,7 @@ INSERT_RUNS = insert(
     (
         *RunRow._fields,
         *("fence", "losses", "lonely_losses", "attempt", "attempt_sequence", "is_woken"),
+        "is_let_in",
     ),
 )
 INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields)
@@ -50,6 +52,7 @@ UPSERT_STEPS = (
         f"{column} = excluded.{column}"
         for column in (
             "sequence",
+            "op",
             "status",
             "attempts",
             "forgiven",
@@ -67,19 +70,51 @@ RELEASE_RUN = """
     SET status = CASE WHEN is_woken AND ?1 IN ('sleeping', 'waiting') THEN 'queued' ELSE ?1 END,
         due_at = ?2,
         ended_at = ?3, output = ?4, error = ?5,
-        attempt = ?6, attempt_step = ?7, attempt_sequence = ?8, worker_id = NULL
+        attempt = ?6, attempt_step = ?7, attempt_sequence = ?8, worker_id = NULL,
+        admitted = lane_id IS NULL
     WHERE id = ?9
 """
-PULSE = """
+# In an order that only one index has: a planner that takes another reads the whole table.
+HAS_ARRIVALS = """(
+        SELECT id FROM workflows_run
+        WHERE status = 'queued' AND NOT admitted AND NOT is_in_line AND gathering IS NULL
+        ORDER BY rank LIMIT 1) IS NOT NULL"""
+# A run has arrived, lanes have their turn and workers took most of what was let in, or a slot was
+# freed since the last turn of admission.
+# Slots only become more under the engine's lock, so that fewer than noted means: freed.
+# By an expression that only one index has: `run_takeable` holds what has no lane, too.
+UNTAKEN = """(
+        SELECT count(*) FROM workflows_run
+        WHERE admitted AND lane_id IS NOT NULL AND worker_id IS NULL AND ended_at IS NULL
+        AND status || '' = 'queued'
+        AND place >= coalesce((SELECT untaken_from FROM workflows_admission), 0))"""
+HELD = """(
+        SELECT count(*) FROM workflows_run
+        WHERE worker_id IN (SELECT id FROM workflows_worker) AND lane_id IS NOT NULL
+        AND place >= coalesce((SELECT held_from FROM workflows_admission), 0))"""
+MAY_ADMIT = f"""
+    {HAS_ARRIVALS}
+    OR EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active')
+    AND coalesce((SELECT refill_at FROM workflows_admission), 0) >= {UNTAKEN}
+    OR EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
+    AND (SELECT slots FROM workflows_admission) > {HELD} + {UNTAKEN}
+"""  # noqa: S608
+PULSE = f"""
     SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
         EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
-        EXISTS (SELECT 1 FROM workflows_wait)
-"""
+        EXISTS (SELECT 1 FROM workflows_wait),
+        (SELECT id FROM workflows_run WHERE gathering IS NOT NULL AND due_at <= ?1
+            ORDER BY due_at LIMIT 1) IS NOT NULL,
+        ({MAY_ADMIT} OR EXISTS (SELECT 1 FROM workflows_pace WHERE wakes_at <= ?1)),
+        {HAS_ARRIVALS},
+        EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
+        EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
+"""  # noqa: S608
 CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
 UNROUTED_EVENTS = """
     SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
     FROM workflows_event
-    WHERE position IS NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?
+    WHERE position IS NULL AND due_at <= ? AND due_at >= ? ORDER BY due_at, id LIMIT ?
 """
 LAST_POSITION = "SELECT coalesce(max(position), 0) FROM workflows_event WHERE position IS NOT NULL"
 POSITION_EVENTS = """
@@ -89,7 +124,7 @@ POSITION_EVENTS = """
     RETURNING id
 """
 WAKE_RUNS = """
-    UPDATE workflows_run SET status = 'queued', due_at = NULL
+    UPDATE workflows_run SET status = 'queued', due_at = NULL, admitted = lane_id IS NULL
     WHERE id IN (
         SELECT id FROM workflows_run WHERE status IN ('sleeping', 'waiting') AND due_at <= ?
         ORDER BY due_at LIMIT ?)
@@ -104,20 +139,21 @@ TAKE_RUNS = """
     WHERE id IN (
         SELECT id FROM workflows_run
         WHERE queue = ?3 AND status = 'queued' AND admitted
-        AND workflow NOT IN (SELECT value FROM json_each(?4))
+        AND place >= ?8 AND workflow NOT IN (SELECT value FROM json_each(?4))
         AND (losses >= ?6) = ?7
         AND EXISTS (SELECT 1 FROM workflows_worker WHERE id = ?1 AND lease_until > ?2)
-        ORDER BY rank, id LIMIT ?5)
+        ORDER BY place, id LIMIT ?5)
     RETURNING id
 """
 TAKEN_RUNS = """
     SELECT run.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
         parent_id, parent_step, depth, started_at, finish_within_ms, event_id, event.name,
-        event.data, event.ts, event."user", event.v, event.position, event.cause
+        event.data, event.ts, event."user", event.v, event.position, event.cause,
+        gathered, lane_id IS NOT NULL, place
     FROM json_each(?) AS taken
     JOIN workflows_run AS run ON run.id = taken.value
     JOIN workflows_event AS event ON event.id = run.event_id
-    ORDER BY rank, run.id
+    ORDER BY place, run.id
 """
 STEPS_OF = f"""
     SELECT {", ".join(StepRow._fields)} FROM workflows_step
@@ -127,13 +163,16 @@ LOCK_RUNS = """
     SELECT id, status, fence, worker_id FROM workflows_run
     WHERE id IN (SELECT value FROM json_each(?))
 """
-NEXT_DUE = """
+NEXT_DUE = f"""
     SELECT CASE WHEN EXISTS (
         SELECT 1 FROM workflows_run
         WHERE status = 'queued' AND admitted AND queue IN (SELECT value FROM json_each(?1))
-        AND workflow NOT IN (SELECT value FROM json_each(?2))
-    ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed) THEN ?3
+        AND workflow NOT IN (SELECT value FROM json_each(?2)) AND losses < ?4
+    ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed)
+        OR {MAY_ADMIT} THEN ?3
     ELSE (SELECT min(due_at) FROM (
+        SELECT min(wakes_at) AS due_at FROM workflows_pace WHERE wakes_at IS NOT NULL
+        UNION ALL
         SELECT min(due_at) AS due_at FROM workflows_event WHERE position IS NULL
         UNION ALL
         SELECT min(due_at) FROM workflows_run
@@ -143,8 +182,14 @@ NEXT_DUE = """
         WHERE status IN ('queued', 'running', 'sleeping', 'waiting') AND expires_at IS NOT NULL
         UNION ALL
         SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL
+        UNION ALL
+        SELECT min(due_at) FROM workflows_run WHERE gathering IS NOT NULL
+        UNION ALL
+        SELECT min(due_at) FROM workflows_schedule WHERE due_at IS NOT NULL
+        UNION ALL
+        SELECT min(next_at) FROM workflows_bulkoperation WHERE next_at IS NOT NULL
     )) END
-"""
+"""  # noqa: S608
 
 
 class SQLite(Statements):
@@ -159,11 +204,11 @@ class SQLite(Statements):
         return int(self._all(CATALOGUE_REVISION)[0][0])
 
     @override
-    def pulse(self) -> Pulse:
-        return Pulse._make(self._all(PULSE)[0])
+    def pulse(self, *, now: datetime) -> Pulse:
+        return Pulse._make(self._all(PULSE, text(now))[0])
 
     @override
-    def engine_lock(self) -> int | None:
+    def engine_lock(self, *, waits: bool = False) -> int | None:
         return self.catalogue_revision()  # the transaction has begun with the write lock
 
     @override
@@ -171,10 +216,12 @@ class SQLite(Statements):
         self._write(INSERT_EVENTS, rows)
 
     @override
-    def unrouted_events(self, *, now: datetime, limit: int) -> list[UnroutedEvent]:
+    def unrouted_events(
+        self, *, now: datetime, limit: int, start: datetime | None = None
+    ) -> list[UnroutedEvent]:
         return [
             UnroutedEvent._make((*row[:4], moment(row[4]), *row[5:]))
-            for row in self._all(UNROUTED_EVENTS, text(now), limit)
+            for row in self._all(UNROUTED_EVENTS, text(now), text(start) if start else "", limit)
         ]
 
     @override
@@ -184,7 +231,7 @@ class SQLite(Statements):
 
     @override
     def insert_runs(self, rows: Sequence[RunRow]) -> None:
-        self._write(INSERT_RUNS, [(*row, 0, 0, 0, 0, 0, False) for row in rows])
+        self._write(INSERT_RUNS, [(*row, 0, 0, 0, 0, 0, False, False) for row in rows])
 
     @override
     def wake_runs(self, *, now: datetime, limit: int) -> int:
@@ -201,10 +248,12 @@ class SQLite(Statements):
         now: datetime,
         limit: int,
         suspects: bool,
+        start: int | None = None,
     ) -> list[TakenRun]:
         excluded = json.dumps(list(unknown))
+        start = FIRST_OF_ALL if start is None else start
         taken = self._all(
-            TAKE_RUNS, worker_id, text(now), queue, excluded, limit, SUSPECT_AFTER, suspects
+            TAKE_RUNS, worker_id, text(now), queue, excluded, limit, SUSPECT_AFTER, suspects, start
         )
         if not taken:
             return []
@@ -236,7 +285,8 @@ class SQLite(Statements):
     def next_due(
         self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
     ) -> datetime | None:
-        row = self._all(NEXT_DUE, json.dumps(list(queues)), json.dumps(list(unknown)), text(now))[0]
+        given = json.dumps(list(queues)), json.dumps(list(unknown)), text(now)
+        row = self._all(NEXT_DUE, *given, SUSPECT_AFTER)[0]
         return optional_moment(row[0])
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -252,6 +302,7 @@ class SQLite(Statements):
 def taken_run(row: list[Any]) -> TakenRun:
     """Return a run as `TAKEN_RUNS` reads it."""
     row[11], row[16] = moment(row[11]), moment(row[16])
+    row[22] = bool(row[22])
     return TakenRun(*row)
 
 

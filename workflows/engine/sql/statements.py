@@ -26,11 +26,14 @@ class Statements(Protocol):
     def catalogue_revision(self) -> int:
         """Return the number that rises with each change of the registered workflows."""
 
-    def pulse(self) -> Pulse:
-        """Return the catalogue's revision, and whether there are waits."""
+    def pulse(self, *, now: datetime) -> Pulse:
+        """Return the catalogue's revision, and what there is to do besides routing events."""
 
-    def engine_lock(self) -> int | None:
+    def engine_lock(self, *, waits: bool = False) -> int | None:
         """Try to take the lock under which routing decides, until the transaction's end.
+
+        Args:
+            waits: take it in any case, as soon as whoever has it is done.
 
         Returns:
             The catalogue's revision, read under the lock; None where somebody else has it.
@@ -39,8 +42,13 @@ class Statements(Protocol):
     def insert_events(self, rows: Sequence[EventRow]) -> None:
         """Write new events."""
 
-    def unrouted_events(self, *, now: datetime, limit: int) -> list[UnroutedEvent]:
-        """Return due events without a position, in the order in which they take effect."""
+    def unrouted_events(
+        self, *, now: datetime, limit: int, start: datetime | None = None
+    ) -> list[UnroutedEvent]:
+        """Return due events without a position, in the order in which they take effect.
+
+        None that was due before `start`.
+        """
 
     def position_events(self, ids: Sequence[str]) -> list[str]:
         """Give the events the next positions, in this order; return those that had none yet."""
@@ -51,7 +59,7 @@ class Statements(Protocol):
     def wake_runs(self, *, now: datetime, limit: int) -> int:
         """Queue the suspended runs that are due again, longest due first; return how many."""
 
-    def take_runs(
+    def take_runs(  # noqa: PLR0913  a take has as many sides
         self,
         *,
         worker_id: str,
@@ -60,10 +68,12 @@ class Statements(Protocol):
         now: datetime,
         limit: int,
         suspects: bool,
+        start: int | None = None,
     ) -> list[TakenRun]:
-        """Lease up to `limit` takeable runs to a worker that is alive, in the order of their rank.
+        """Lease up to `limit` takeable runs to a worker that is alive, in the order of places.
 
-        Either only runs that are suspected of killing their workers, or none of these.
+        Either only runs that are suspected of killing their workers, or none of these; none whose
+        place is before `start`.
         """
 
     def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:

@@ -4,10 +4,12 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from workflows import client
 from workflows.clock import clock
 from workflows.definitions.durations import positive_duration
-from workflows.engine.keys import EventKeyError, create_event_key
+from workflows.engine.keys import EventKeyError
 from workflows.errors import InvalidDuration
+from workflows.management.terminal import command_actor
 
 
 class Command(BaseCommand):
@@ -33,11 +35,12 @@ class Command(BaseCommand):
             life = options["expires"] and positive_duration(
                 options["expires"], argument="--expires"
             )
-            made = create_event_key(
+            made = client.create_event_key(
                 options["name"],
                 events=options["events"],
                 expires_at=clock.now() + life if life else None,
+                actor=command_actor(),
             )
-        except (EventKeyError, InvalidDuration) as error:
+        except (EventKeyError, InvalidDuration, OverflowError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"key: {made.secret}")

@@ -9,6 +9,9 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from rest_framework.authtoken.models import Token
 
+from workflows.engine.audit import note_action
+from workflows.management.terminal import command_actor
+
 GROUPS = ("Viewer", "Support", "Operator", "Admin")
 
 
@@ -41,5 +44,13 @@ class Command(BaseCommand):
             )
             user.groups.add(Group.objects.get(name=options["group"]))
             token = Token.objects.create(user=user)
+            details = {"group": options["group"], "superuser": options["superuser"]}
+            note_action(
+                "create_operator",
+                "user",
+                options["username"],
+                actor=command_actor(),
+                details=details,
+            )
         self.stdout.write(f"password: {password}")
         self.stdout.write(f"token: {token.key}")

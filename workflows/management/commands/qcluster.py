@@ -1,8 +1,10 @@
 """`manage.py qcluster`: django-q2's command, with workers that execute workflows."""
 
+import os
 from typing import Any
 
-from workflows.workers.cluster import DjangoQCommand, prepare_cluster
+from workflows.workers.cluster import DjangoQCommand, run_cluster
+from workflows.workers.connections import warn_of_too_many_connections
 
 
 class Command(DjangoQCommand):  # type: ignore[misc]  # django-q2 ships no types
@@ -12,5 +14,7 @@ class Command(DjangoQCommand):  # type: ignore[misc]  # django-q2 ships no types
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start the cluster, and stay until it has stopped."""
-        prepare_cluster()
-        super().handle(*args, **options)
+        if options["cluster_name"]:
+            os.environ["Q_CLUSTER_NAME"] = options["cluster_name"]
+        warn_of_too_many_connections()
+        run_cluster(once=options["run_once"])

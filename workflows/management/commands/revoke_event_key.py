@@ -4,7 +4,9 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from workflows.engine.keys import EventKeyError, revoke_event_key
+from workflows import client
+from workflows.engine.keys import EventKeyError
+from workflows.management.terminal import command_actor
 
 
 class Command(BaseCommand):
@@ -19,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Revoke the key."""
         try:
-            key = revoke_event_key(options["name"])
+            key = client.revoke_event_key(options["name"], actor=command_actor())
         except EventKeyError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Revoked {key.name} ({key.prefix}...).")

@@ -2,24 +2,34 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
-from rich.console import Console
 from rich.table import Table
 
 from workflows import client
 from workflows.clock import clock
+from workflows.engine.run_filter import RunFilter
 from workflows.errors import RunStateError
-from workflows.models import Run, RunStatus, RunTag
+from workflows.management.terminal import (
+    add_filters,
+    command_actor,
+    console,
+    print_json,
+    read_filter,
+)
+from workflows.models import Attempt, Run, RunStatus, Step
+from workflows.models.run import UNENDED
 from workflows.resources import RunResource, StepResource, run_resource
 
 BAR_WIDTH = 40  # characters
 MOST_LISTED = 1000
-PLAIN_WIDTH = 200  # characters, where the output is no terminal
+MOST_SHOWN = 50  # with one tag
+BETWEEN_STEPS = ("", 0)  # the place of the attempts of code between steps
+
+Action = Callable[[str], Run]
 
 
 class Command(BaseCommand):
@@ -31,90 +41,116 @@ class Command(BaseCommand):
         """Take what to do, and with which runs."""
         actions = parser.add_subparsers(dest="action", required=True)
         listing = actions.add_parser("list", help="the newest runs")
-        listing.add_argument("--workflow")
+        add_filters(listing)
         listing.add_argument("--status", choices=RunStatus.values)
         listing.add_argument("--limit", type=int, default=50)
-        _add_tag_and_json(listing)
-        for action in ("show", "cancel", "retry"):
-            one = actions.add_parser(action)
+        _add_json(listing)
+        for action, what in (
+            ("show", "a run with its timeline, or the newest with a tag"),
+            ("cancel", "a run, or all unended ones with a tag"),
+            ("retry", "a failed run, or all failed ones with a tag"),
+        ):
+            one = actions.add_parser(action, help=what)
             one.add_argument("id", nargs="?")
-            _add_tag_and_json(one)
-            if action == "cancel":
-                one.add_argument("--reason")
+            one.add_argument("--tag", metavar="KEY:VALUE", help="such as customer:4711")
+            if action != "show":
+                one.add_argument("--reason", help="why; noted in the audit log")
+            _add_json(one)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what was asked."""
         getattr(self, f"_{options['action']}")(options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        runs = tagged_runs(options["tag"])
-        if options["workflow"]:
-            runs = runs.filter(workflow=options["workflow"])
-        if options["status"]:
-            runs = runs.filter(status=options["status"])
         most = min(options["limit"], MOST_LISTED)
-        found = [run_resource(run, steps=[]) for run in runs.order_by("-id")[:most]]
+        if most < 1:
+            raise CommandError("--limit is a whole number from 1.")
+        runs = read_filter(options, status=options["status"]).runs()
+        found = [run_resource(run, steps=[]) for run in runs.order_by("-pk")[:most]]
         if options["json"]:
-            self._print_json([asdict(run) for run in found])
+            print_json(self.stdout, [without_steps(run) for run in found])
         else:
-            self._console().print(table_of(found))
+            console(self.stdout).print(table_of(found), markup=False, highlight=False)
 
     def _show(self, options: dict[str, Any]) -> None:
-        for run in self._chosen(options):
-            resource = run_resource(run)
-            if options["json"]:
-                self._print_json(asdict(resource))
-            else:
-                self._console().print("\n".join(timeline(resource)), markup=False, highlight=False)
-
-    def _cancel(self, options: dict[str, Any]) -> None:
-        self._act(options, lambda run_id: client.cancel_run(run_id, reason=options["reason"]))
-
-    def _retry(self, options: dict[str, Any]) -> None:
-        self._act(options, client.retry_run)
-
-    def _act(self, options: dict[str, Any], action: Any) -> None:
-        for run in self._chosen(options):
-            try:
-                changed = action(run.pk)
-            except RunStateError as error:
-                raise CommandError(str(error)) from error
-            if options["json"]:
-                self._print_json(asdict(run_resource(changed)))
-            else:
-                self.stdout.write(f"{changed.pk} is {changed.status}.")
-
-    def _chosen(self, options: dict[str, Any]) -> Sequence[Run]:
-        if not options["id"] and not options["tag"]:
-            raise CommandError("Name a run by its id, or runs by --tag key:value.")
-        runs = tagged_runs(options["tag"])
-        found = list(runs.filter(pk=options["id"]) if options["id"] else runs.order_by("id"))
+        found = [run_resource(run) for run in reversed(chosen(options)[:MOST_SHOWN])]
         if not found:
             raise CommandError("There is no such run.")
-        return found
+        if options["json"]:
+            shown = [asdict(run) for run in found]
+            print_json(self.stdout, shown[0] if options["id"] else shown)
+            return
+        for run in found:
+            text = "\n".join(timeline(run))
+            console(self.stdout).print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, indent=2))
+    def _cancel(self, options: dict[str, Any]) -> None:
+        reason, actor = options["reason"], command_actor()
+        self._act(
+            options,
+            lambda run_id: client.cancel_run(run_id, reason=reason, actor=actor),
+            states=UNENDED,
+        )
 
-    def _console(self) -> Console:
-        is_terminal = self.stdout.isatty()
-        return Console(file=self.stdout, width=None if is_terminal else PLAIN_WIDTH)  # type: ignore[arg-type]  # it has `write`
+    def _retry(self, options: dict[str, Any]) -> None:
+        reason, actor = options["reason"], command_actor()
+        self._act(
+            options,
+            lambda run_id: client.retry_run(run_id, reason=reason, actor=actor),
+            states=[RunStatus.FAILED],
+        )
+
+    def _act(self, options: dict[str, Any], action: Action, *, states: Any) -> None:
+        """Act on the run that is named, or on those with the tag whose state allows it."""
+        require_one_choice(options)
+        if options["id"]:
+            changed = [self._acted_on(action, options["id"])]
+        else:
+            ids = chosen(options).filter(status__in=states).order_by("pk")
+            changed = [
+                self._acted_on(action, run_id) for run_id in ids.values_list("pk", flat=True)
+            ]
+            if not changed:
+                names = ", ".join(states)
+                raise CommandError(f"No run with the tag {options['tag']} is {names}.")
+        if options["json"]:
+            shown = [asdict(run_resource(run)) for run in changed]
+            print_json(self.stdout, shown[0] if options["id"] else shown)
+            return
+        for run in changed:
+            self.stdout.write(f"{run.pk} is {run.status}.")
+
+    def _acted_on(self, action: Action, run_id: str) -> Run:
+        try:
+            return action(run_id)
+        except Run.DoesNotExist as error:
+            raise CommandError(f"There is no run {run_id}.") from error
+        except RunStateError as error:
+            raise CommandError(str(error)) from error
 
 
-def _add_tag_and_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--tag", metavar="KEY:VALUE", help="such as customer:4711")
-    parser.add_argument("--json", action="store_true")
+def _add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs, such as jq")
 
 
-def tagged_runs(tag: str | None) -> Any:
-    """Return all runs, or those that bear a tag."""
-    if tag is None:
-        return Run.objects.all()
-    name, separator, value = tag.partition(":")
-    if not separator:
-        raise CommandError(f"Write --tag key:value, as in customer:4711, not {tag!r}.")
-    ids = RunTag.objects.filter(name=name, value=value).values("run_id")
-    return Run.objects.filter(pk__in=ids)
+def chosen(options: dict[str, Any]) -> Any:
+    """Return the runs that a command names, newest first."""
+    require_one_choice(options)
+    runs = RunFilter().runs() if options["id"] else read_filter(options).runs()
+    return (runs.filter(pk=options["id"]) if options["id"] else runs).order_by("-pk")
+
+
+def require_one_choice(options: dict[str, Any]) -> None:
+    """Refuse a command that names no runs, or names them twice."""
+    if bool(options["id"]) == bool(options["tag"]):
+        raise CommandError("Name a run by its id, or runs by --tag key:value.")
+
+
+def without_steps(run: RunResource) -> dict[str, Any]:
+    """Return a run as lists show it."""
+    shown = asdict(run)
+    del shown["steps"]
+    return shown
 
 
 def table_of(runs: Sequence[RunResource]) -> Table:
@@ -143,18 +179,74 @@ def lasted(run: RunResource) -> float | None:
 
 
 def timeline(run: RunResource) -> list[str]:
-    """Return the lines that draw a run: a head, and a bar for each step."""
-    lines = [f"{run.status.upper()}  {run.workflow}  {run.id}"]
-    if run.reason:
-        lines.append(f"  {run.reason}")
-    if run.error:
-        lines.append(f"  {run.error['name']}: {run.error['message']}")
+    """Return the lines that draw a run: a head, a bar for each step, and each failed attempt."""
+    lines = [*head(run), *error_lines(run.error, indent="  ")]
     span = max(lasted(run) or 0.0, 0.001)
-    widest = max((len(step.id) for step in run.steps), default=0)
-    lines += [f"  {step.id:<{widest}}  {bar(step, run, span)}  {step.status}" for step in run.steps]
+    widest = max((len(name_of(step)) for step in run.steps), default=0)
+    attempts = failed_attempts(run)
+    for step in run.steps:
+        lines.append(
+            f"  {name_of(step):<{widest}}  {bar(step, run, span)}  {seconds_of(step):>9}  "
+            f"{step.op}, {step.status}{repeated(step)}"
+        )
+        lines += [f"    {text}" for text in attempts.pop((step.id, step.index), [])]
+    lines += [f"  between steps: {text}" for rest in attempts.values() for text in rest]
     if run.output is not None:
         lines.append(f"  output: {json.dumps(run.output)}")
     return lines
+
+
+def head(run: RunResource) -> list[str]:
+    """Return the lines that say which run it is, how it stands, and where it comes from."""
+    lines = [f"{run.status.upper()}  {run.workflow}  {run.id}"]
+    times = {"queued": run.created_at, "started": run.started_at, "ended": run.ended_at}
+    told = [f"{what} {at:%Y-%m-%d %H:%M:%S}" for what, at in times.items() if at]
+    lines.append("  " + ", ".join(told) + " UTC")
+    links = {"event": run.event_ids[0], "parent": run.parent, "replay of": run.replay_of}
+    lines.append("  " + ", ".join(f"{what} {id_}" for what, id_ in links.items() if id_))
+    if run.tags:
+        lines.append("  " + ", ".join(f"{name}:{value}" for name, value in run.tags.items()))
+    if run.reason:
+        lines.append(f"  {run.reason}")
+    if run.due_at:
+        lines.append(f"  goes on at {run.due_at:%Y-%m-%d %H:%M:%S} UTC, if not before")
+    return lines
+
+
+def error_lines(error: Any, *, indent: str) -> list[str]:
+    """Return an error's name, message and traceback."""
+    if not error:
+        return []
+    text = f"{error['name']}: {error['message']}"
+    return [indent + text, *(f"{indent}| {line}" for line in error["traceback"].splitlines())]
+
+
+def failed_attempts(run: RunResource) -> dict[tuple[str, int], list[str]]:
+    """Return what each failed attempt says, by step; those of the code between steps last."""
+    steps = Step.objects.filter(run_id=run.id)
+    places = {step.key: (step.step_id, step.occurrence) for step in steps.defer("output")}
+    found: dict[tuple[str, int], list[str]] = {}
+    for attempt in Attempt.objects.filter(run_id=run.id).order_by("pk"):
+        place = places.get(attempt.step_key or "", BETWEEN_STEPS)
+        error = attempt.error
+        text = f"attempt {attempt.number}: {error['name']}: {error['message']}"
+        found.setdefault(place, []).append(text)
+    return found
+
+
+def name_of(step: StepResource) -> str:
+    """Return a step's id, with its number where it is a repetition."""
+    return step.id if step.index == 0 else f"{step.id}:{step.index}"
+
+
+def seconds_of(step: StepResource) -> str:
+    """Say how long a step has taken, or takes by now."""
+    return f"{((step.ended_at or clock.now()) - step.started_at).total_seconds():.2f} s"
+
+
+def repeated(step: StepResource) -> str:
+    """Say how often a step was tried, where that was more than once."""
+    return f" x{step.attempts}" if step.attempts > 1 else ""
 
 
 def bar(step: StepResource, run: RunResource, span: float) -> str:

@@ -8,9 +8,11 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from workflows import client
 from workflows.errors import InvalidEvent
+from workflows.management.terminal import command_actor
 from workflows.models import Event, Run, RunStatus, Step
 from workflows.models.run import ENDED, UNENDED
 from workflows.models.step import StepStatus
+from workflows.serialisation import strict_json_loads
 
 LOOK_EVERY = 0.1  # seconds
 WARN_AFTER = 5.0  # seconds without any worker having routed the event
@@ -31,11 +33,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Send the event; fail where one of its runs did."""
         try:
-            data = json.loads(options["data"])
-        except ValueError as error:
-            raise CommandError(f"--data is not JSON: {error}.") from error
+            data = strict_json_loads(options["data"])
+        except InvalidEvent as error:
+            raise CommandError(f"--data is not JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise CommandError(f"--data is a JSON object, not {options['data']!r:.100}.")
         try:
-            [event_id] = client.send(options["name"], data, id=options["id"])
+            event_id = client.send_by_hand(
+                options["name"], data, id=options["id"], actor=command_actor()
+            )
         except InvalidEvent as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"event: {event_id}")
@@ -46,7 +52,7 @@ class Command(BaseCommand):
         self._wait_until_routed(event_id)
         shown: set[tuple[str, str, str]] = set()
         while True:
-            runs = list(Run.objects.filter(event_id=event_id).order_by("id"))
+            runs = list(Run.objects.of_event(event_id).order_by("id"))
             for run in runs:
                 self._show_news(run, shown)
             if all(run.status not in UNENDED for run in runs):

@@ -1,0 +1,30 @@
+"""Ends of runs: who is told of them."""
+
+from typing import Any
+
+from workflows import Event, Step, workflow
+from workflows.engine import catalogue
+from workflows.testing import Workflows
+
+
+def test_a_cancel_is_told_of_though_nobody_listened_when_its_process_last_looked(
+    workflows: Workflows,
+) -> None:
+    @workflow(id="long", trigger="go")
+    def long(event: Event[Any], step: Step) -> None:
+        step.sleep("nap", "1h")
+
+    workflows.send("go")
+    workflows.drain()
+    as_last_seen = catalogue.latest_catalogue()
+
+    @workflow(id="listener", trigger="workflows/run.cancelled")
+    def listener(event: Event[Any], step: Step) -> Any:
+        return event.data["runId"]
+
+    workflows.drain()
+    catalogue._cached = as_last_seen
+    run = workflows.cancel(workflows.runs("long")[0].id)
+    workflows.drain()
+
+    assert [told.output for told in workflows.runs("listener")] == [run.id]
