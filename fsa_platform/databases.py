@@ -13,9 +13,8 @@ from fsa_platform.environment import EnvironmentValueError
 SCHEMES = {"sqlite": "sqlite", "postgres": "postgresql", "postgresql": "postgresql"}
 FORMS = "sqlite:///path or postgresql://user:password@host:port/name"
 
-# What a process needs besides its bodies: the drain, the writer, the lease, the wake-ups.
-ENGINE_CONNECTIONS = 4
-# Bodies that use the ORM take turns beyond this; a server has about 100 connections for all.
+# Bodies that use the ORM take turns beyond this; a server has about 100 connections for all. The
+# engine's own threads have connections of their own, so that no body can keep them from renewing.
 BODY_CONNECTIONS = 16
 
 
@@ -80,8 +79,18 @@ def postgresql(settings: dict[str, Any], *, name: str, threads: int) -> dict[str
         "pool": {
             # A process that never asks (the queue's guard, a management command) opens none.
             "min_size": 0,
-            "max_size": min(threads, BODY_CONNECTIONS) + ENGINE_CONNECTIONS,
+            "max_size": min(threads, BODY_CONNECTIONS),
+            # The pauses between attempts to connect double; begun anew, they stay short, so that
+            # a server that was away for minutes is found again within seconds.
+            "reconnect_timeout": 5.0,
         },
+        # A connection whose other end is gone without a word is noticed in half a minute, not in
+        # the two hours that are the system's default.
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
         # The engine's few statements are planned once. PgBouncer has known prepared statements
         # since 1.21; an older one needs `?prepare_threshold=` in the URL, which turns them off.
         "prepare_threshold": 2,

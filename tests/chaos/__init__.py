@@ -1,0 +1,1 @@
+"""Real processes and servers, killed, paused and cut off: every run completes all the same."""

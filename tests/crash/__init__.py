@@ -1,1 +1,0 @@
-"""Real processes, killed: every run completes, and no finished step runs again."""

@@ -1,0 +1,1 @@
+"""A real cluster, and bodies that outlive their timeouts."""
