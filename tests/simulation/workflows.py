@@ -1,0 +1,197 @@
+"""The workflows that are executed: together they use every tool, and fail in every way.
+
+Each returns what its steps gave it, by the step's name, so that what a workflow saw can be
+compared with what is stored. A body gives a number that nothing else has ever given.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+from tests.simulation.cooperation import World
+from tests.simulation.journal import Journal
+from workflows import (
+    CancelOn,
+    Concurrency,
+    Cron,
+    Event,
+    Step,
+    StepError,
+    Throttle,
+    Timeouts,
+    current_run,
+    workflow,
+)
+
+MOST_LIMITED = 2  # runs that may bear a worker's id
+WAIT = "40s"
+NAP = "20s"
+Seen = dict[str, Any]
+
+# By the event that starts them: what a history sends.
+STARTS = (
+    "chain",
+    "flaky",
+    "waiter",
+    "signalled",
+    "caller",
+    "fan",
+    "stoppable",
+    "between",
+    "limited",
+    "limited",
+)
+
+
+def declare(journal: Journal, world: World) -> None:  # noqa: C901, PLR0915  a list
+    """Declare them all, for one history."""
+
+    def body(*, fails: int = 0) -> int:
+        """Take some time, fail as often as was asked for, and give a new number."""
+        journal.body_begins()
+        value = journal.new_value()
+        world.wait(lambda: False, value % 3)
+        if current_run().attempt < fails:
+            raise ValueError("on purpose")
+        return value
+
+    def effect(*, fails: int = 0) -> int:
+        """Write a row, which must be there exactly where the step's result is."""
+        key = journal.body_begins()
+        value = journal.new_value()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO simulation_effect (run_id, step_key, value) VALUES (%s, %s, %s)",
+                [current_run().id, key, value],
+            )
+        if current_run().attempt < fails:
+            raise ValueError("on purpose")
+        return value
+
+    def told(event: Event[Any], name: str) -> Event[Any]:
+        """Return an event that says which step has sent it."""
+        return Event(name="told", data={"by": current_run().id, "step": name})
+
+    def catching(name: str, call: Callable[[], Any]) -> Any:
+        """Return what a tool gave, or the error's name: a failed step is no reason to give up."""
+        try:
+            return journal.gave(name, call())
+        except StepError as error:
+            return journal.gave(name, f"StepError {error.name}")
+
+    @workflow(id="chain", trigger="chain", retries=3)
+    def chain(event: Event[Any], step: Step) -> Seen:
+        gave = journal.gave
+        seen = {"a": gave("a", step.run("a", body))}
+        seen["b"] = gave("b", step.transaction("b", effect))
+        seen["c"] = gave("c", step.send_event("c", [told(event, "c"), told(event, "c again")]))
+        step.sleep("d", NAP)
+        for _ in range(2):
+            seen["e"] = gave("e", step.run("e", body))
+        return seen
+
+    @workflow(id="told", trigger="told", retries=3)
+    def told_(event: Event[Any], step: Step) -> Seen:
+        return {"a": journal.gave("a", step.transaction("a", effect))}
+
+    @workflow(id="flaky", trigger="flaky", retries=3)
+    def flaky(event: Event[Any], step: Step) -> Seen:
+        quick = step.with_options(retries=2, backoff=["2s", "9s"])
+        fails = event.data["fails"]
+        seen = {"a": catching("a", lambda: quick.run("a", body, fails=fails))}
+        seen["b"] = journal.gave("b", quick.transaction("b", effect, fails=fails - 1))
+        seen["c"] = journal.gave("c", step.run("c", body))
+        return seen
+
+    @workflow(id="waiter", trigger="waiter", retries=3)
+    def waiter(event: Event[Any], step: Step) -> Seen:
+        seen = {}
+        for name in ("a", "b"):
+            found = step.wait_for_event(
+                name, event=["paid", "refunded"], match="data.order", timeout=WAIT
+            )
+            seen[name] = journal.gave(name, found and found.id)
+            seen[f"{name}2"] = journal.gave(f"{name}2", step.run(f"{name}2", body))
+        return seen
+
+    @workflow(id="signalled", trigger="signalled", retries=3)
+    def signalled(event: Event[Any], step: Step) -> Seen:
+        name = f"signal-{event.data['order'] % 3}"
+        seen = {
+            "a": catching("a", lambda: step.wait_for_signal("a", signal=name, timeout=WAIT)),
+        }
+        seen["b"] = journal.gave("b", step.run("b", body))
+        return seen
+
+    @workflow(id="callee", retries=0)
+    def callee(event: Event[Any], step: Step) -> Seen:
+        if event.data["naps"]:
+            step.sleep("nap", NAP)
+        return {"a": journal.gave("a", step.transaction("a", effect, fails=event.data["fails"]))}
+
+    @workflow(id="caller", trigger="caller", retries=3)
+    def caller(event: Event[Any], step: Step) -> Seen:
+        data = {"fails": event.data["fails"] % 2, "naps": event.data["order"] % 2}
+        seen = {"a": catching("a", lambda: step.invoke("a", callee, data, timeout=WAIT))}
+        seen["b"] = journal.gave("b", step.run("b", body))
+        return seen
+
+    @workflow(id="fan", trigger="fan", retries=3)
+    def fan(event: Event[Any], step: Step) -> Seen:
+        def working() -> Any:
+            return [step.run("same", body), step.transaction("w", effect), step.run("same", body)]
+
+        def sleeping() -> Any:
+            first = step.run("same", body)
+            step.sleep("nap", NAP)
+            return [first, step.run("same", body)]
+
+        def waiting() -> Any:
+            found = step.wait_for_event("p", event="paid", match="data.order", timeout=WAIT)
+            return [found and found.id, step.run("same", body)]
+
+        return {"all": list(step.parallel(working, sleeping, waiting))}
+
+    @workflow(
+        id="stoppable",
+        trigger="stoppable",
+        cancel_on=CancelOn("stop", match="data.order"),
+        timeouts=Timeouts(finish="50s"),
+    )
+    def stoppable(event: Event[Any], step: Step) -> Seen:
+        seen = {"a": journal.gave("a", step.run("a", body))}
+        step.sleep("nap", WAIT)
+        seen["b"] = journal.gave("b", step.run("b", body))
+        return seen
+
+    @workflow(
+        id="limited",
+        trigger="limited",
+        concurrency=Concurrency(limit=MOST_LIMITED),
+        throttle=Throttle(limit=1, period="2s", burst=3),
+    )
+    def limited(event: Event[Any], step: Step) -> Seen:
+        seen = {"a": journal.gave("a", step.run("a", body))}
+        step.sleep("nap", "5s")
+        seen["b"] = journal.gave("b", step.transaction("b", effect))
+        return seen
+
+    def after_failure(event: Event[Any], error: Any, step: Step) -> Seen:
+        return {"a": journal.gave("a", step.run("a", body))}
+
+    @workflow(id="between", trigger="between", retries=2, on_failure=after_failure)
+    def between(event: Event[Any], step: Step) -> Seen:
+        seen = {"a": journal.gave("a", step.run("a", body))}
+        if current_run().attempt < event.data["fails"]:
+            raise ValueError("on purpose, between steps")
+        seen["b"] = journal.gave("b", step.run("b", body))
+        return seen
+
+    @workflow(id="ends", trigger="workflows/run.cancelled", retries=3)
+    def ends(event: Event[Any], step: Step) -> Seen:
+        return {"a": journal.gave("a", step.transaction("a", effect))}
+
+    @workflow(id="clockwork", trigger=Cron("* * * * *"), retries=3)
+    def clockwork(event: Event[Any], step: Step) -> Seen:
+        return {"a": journal.gave("a", step.transaction("a", effect))}
