@@ -33,6 +33,14 @@ def count(name: str, *, default: int, at_most: int) -> int:
     return int(text)
 
 
+def choice(name: str, *, among: tuple[str, ...]) -> str:
+    """Give the variable as one of several words; unset or empty is the first."""
+    text = os.environ.get(name, "").strip() or among[0]
+    if text not in among:
+        raise EnvironmentValueError(f"{name} must be {' or '.join(among)}, not {text!r}.")
+    return text
+
+
 def words(name: str) -> list[str]:
     """Give the variable's comma-separated words, without the blanks around them."""
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
@@ -57,5 +65,9 @@ def secret_key(name: str, *, debug: bool) -> str:
         raise EnvironmentValueError(
             f"{name} is not set. Set it to a long random text that all hosts share "
             "(DEBUG=1 starts without one, for development only)."
+        )
+    if key == DEBUG_SECRET_KEY and not debug:
+        raise EnvironmentValueError(
+            f"{name} is the one for debugging, which everybody knows. Set a secret one."
         )
     return key or DEBUG_SECRET_KEY

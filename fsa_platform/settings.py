@@ -8,7 +8,8 @@ from pathlib import Path
 import django_stubs_ext
 
 from fsa_platform.databases import database, database_vendor
-from fsa_platform.environment import count, flag, origins, secret_key, words
+from fsa_platform.environment import choice, count, flag, origins, secret_key, words
+from fsa_platform.logs import logging_settings
 
 # Makes `ModelAdmin[Organisation]` and its like work at run time, not only for the type checker.
 django_stubs_ext.monkeypatch()
@@ -40,12 +41,22 @@ SECURE_SSL_REDIRECT = HTTPS
 # Load balancers ask for health over plain HTTP and take a redirect for illness.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
+# Whether a parent domain's other hosts speak HTTPS too, and want browsers to ship that, is theirs
+# to decide: the header says nothing of them.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+SECURE_HSTS_PRELOAD = False
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
 # Only behind a proxy that sets this header itself; otherwise any client could claim HTTPS.
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if flag("TRUSTED_PROXY", default=False) else None
 )
+
+# What `check --deploy` would say of an installation that ends TLS elsewhere on purpose, or whose
+# parent domain is not this site's to speak for.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # The site
 
@@ -56,6 +67,8 @@ INSTALLED_APPS = [
     "django_q",
     "rest_framework",
     "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -66,6 +79,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "fsa_platform.security.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -93,6 +107,11 @@ ROOT_URLCONF = "fsa_platform.urls"
 WSGI_APPLICATION = "fsa_platform.wsgi.application"
 ASGI_APPLICATION = "fsa_platform.asgi.application"
 
+AUTHENTICATION_BACKENDS = [
+    "fsa_platform.security.QueueInternalsForSuperusers",
+    "django.contrib.auth.backends.ModelBackend",
+]
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -106,8 +125,17 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-# Pages look right before anybody has run collectstatic, too.
-WHITENOISE_USE_FINDERS = True
+# A file's name says what is in it, so that browsers keep it for ever; while debugging, files are
+# served as they are, before anybody has run collectstatic.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
 
 # The event API takes requests of up to 16 MiB; Django would refuse more than 2.5.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
@@ -119,18 +147,35 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["workflows.api.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Workflows",
+    "DESCRIPTION": "Send events; see and manage what becomes of them.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "workflows.api.openapi.complete",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "workflows.models.RunStatus",
+        "StepStatus": "workflows.models.StepStatus",
+        "StepOp": "workflows.models.StepOp",
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "COMPONENT_SPLIT_PATCH": True,
+    "SERVE_INCLUDE_SCHEMA": False,
 }
 
 # The engine
 
 # Every option has its default: what differs between hosts is in WORKFLOWS_... above.
 WORKFLOWS: dict[str, object] = {}
-
-# The concurrency of `create-provisional-organisation` is declared, and not enforced yet.
-SILENCED_SYSTEM_CHECKS = ["workflows.W004"]
 
 # django-q2 starts, watches and stops the worker processes. What they work on never passes
 # through its queue: that only carries the constant task "drain".
@@ -163,22 +208,4 @@ Q_CLUSTER = {
     "label": "Queue internals",
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname:<8} {name}: {message}", "style": "{"},
-    },
-    "filters": {"scrub": {"()": "workflows.api.log_scrubbing.ScrubEventKeys"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["scrub"]}
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        # Says two lines for each drain, several a second; the engine logs what happens in them.
-        "django-q": {"level": "WARNING"},
-        # Django's own handlers would show event keys in paths.
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
-    },
-}
+LOGGING = logging_settings(log_format=choice("LOG_FORMAT", among=("text", "json")))

@@ -1,6 +1,8 @@
 """Organisations over HTTP."""
 
 from django.db import transaction
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -33,12 +35,32 @@ class OrganisationRequestSerializer(serializers.Serializer[dict[str, str | None]
     )
 
 
+class OrganisationRequestedSerializer(serializers.Serializer[dict[str, str]]):
+    """The answer: the event by which the request can be followed."""
+
+    eventId = serializers.CharField()  # noqa: N815
+
+
+REFUSALS = {
+    400: OpenApiResponse(OpenApiTypes.OBJECT, description="The request cannot be read."),
+    401: OpenApiResponse(OpenApiTypes.OBJECT, description="Nobody has signed in."),
+    403: OpenApiResponse(OpenApiTypes.OBJECT, description="The permission is missing."),
+    406: OpenApiResponse(OpenApiTypes.OBJECT, description="The answer is JSON."),
+    413: OpenApiResponse(OpenApiTypes.OBJECT, description="The body is too large."),
+    415: OpenApiResponse(OpenApiTypes.OBJECT, description="The body is not JSON."),
+}
+
+
 class OrganisationsView(APIView):
     """`POST /api/v1/organisations`: ask for an organisation, which is then created durably."""
 
     permission_classes = [MayAddOrganisations]
-    serializer_class = OrganisationRequestSerializer
 
+    @extend_schema(
+        operation_id="request_organisation",
+        request=OrganisationRequestSerializer,
+        responses={202: OrganisationRequestedSerializer, **REFUSALS},
+    )
     def post(self, request: Request) -> Response:
         """Record the request, and answer with its event before anything has come of it."""
         body = OrganisationRequestSerializer(data=request.data)

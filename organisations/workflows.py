@@ -2,13 +2,14 @@
 
 from organisations.events import OrganisationCreated, OrganisationCreateProvisional
 from organisations.use_cases import create_organisation, link_to_account, record_creation
-from workflows import Concurrency, Event, Step, workflow
+from workflows import Concurrency, Event, Step, Throttle, workflow
 
 
 @workflow(
     id="create-provisional-organisation",
     trigger=OrganisationCreateProvisional,
-    concurrency=Concurrency(limit=100),
+    concurrency=Concurrency(limit=100, key="event.data.accountId"),
+    throttle=Throttle(limit=1000, period="1m", burst=100),
     retries=3,
 )
 def create_provisional_organisation(

@@ -81,7 +81,11 @@ def test_on_postgresql_threads_share_a_bounded_pool(scheme: str) -> None:
         5433,
         "site",
     ]
-    assert database["OPTIONS"]["pool"] == {"min_size": 0, "max_size": 20}
+    assert database["OPTIONS"]["pool"] == {
+        "min_size": 0,
+        "max_size": 16,
+        "reconnect_timeout": 5.0,
+    }
     assert database["CONN_MAX_AGE"] == 0
     assert settings["WORKFLOWS_WORKERS"] == 2
 
@@ -91,7 +95,7 @@ def test_few_threads_need_few_connections() -> None:
         {**PRODUCTION, "DATABASE_URL": "postgresql://db/site", "WORKFLOWS_THREADS": "2"}
     )
 
-    assert settings["DATABASES"]["default"]["OPTIONS"]["pool"]["max_size"] == 6
+    assert settings["DATABASES"]["default"]["OPTIONS"]["pool"]["max_size"] == 2
 
 
 def test_what_django_q2_would_keep_or_repeat_is_off() -> None:
