@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from workflows import Event, Step, workflow
+from workflows import Concurrency, Event, Step, Throttle, workflow
 
 HUNDRED_BYTES = "x" * 92
 
@@ -20,6 +20,27 @@ def three_step(event: Event[Any], step: Step) -> None:
     step.run("first", return_hundred_bytes)
     step.run("second", return_hundred_bytes)
     step.run("third", return_hundred_bytes)
+
+
+@workflow(
+    id="bench-limited",
+    trigger="bench/limited",
+    concurrency=Concurrency(1000, key="event.data.number"),
+    throttle=Throttle(1_000_000, "1s"),
+)
+def limited(event: Event[Any], step: Step) -> None:
+    """Do as three-step, under limits that do not bind."""
+    step.run("first", return_hundred_bytes)
+    step.run("second", return_hundred_bytes)
+    step.run("third", return_hundred_bytes)
+
+
+@workflow(
+    id="bench-hot-key", trigger="bench/hot-key", concurrency=Concurrency(5, key="event.data.key")
+)
+def hot_key(event: Event[Any], step: Step) -> None:
+    """Run one step of 20 ms, at most five at once for each key."""
+    step.run("work", time.sleep, 0.02)
 
 
 @workflow(id="bench-latency", trigger="bench/latency")

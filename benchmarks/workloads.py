@@ -71,6 +71,7 @@ def _last_run() -> str:
 WORKLOADS = (
     Workload("noop, 2,000 runs of one step", lambda: send_many("bench/noop", 2000)),
     Workload("three-step, 2,000 runs", lambda: send_many("bench/three-step", 2000)),
+    Workload("three-step, limits that do not bind", lambda: send_many("bench/limited", 2000)),
     Workload("wide I/O, 500 runs of 100 ms", lambda: send_many("bench/wide", 500)),
     Workload("fan-out, one event, 1,000 runs", fan_out),
 )
