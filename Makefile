@@ -18,7 +18,7 @@ LOCAL_POSTGRESQL := postgres://postgres@127.0.0.1:5432
 GIVEN_POSTGRESQL := $(filter postgres://% postgresql://%,$(DATABASE_URL))
 PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: help setup run test test-sqlite test-postgresql check bench chaos
+.PHONY: help setup run test test-sqlite test-postgresql browser check bench chaos limits simulate
 
 help:  ## Say what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -55,6 +55,10 @@ test-postgresql: test-sqlite
 	  echo "== No PostgreSQL answers at 127.0.0.1:5432 and DATABASE_URL names none: tested on SQLite only"; \
 	fi
 
+browser:  ## Install Debian's Chromium, in which the operators' screens are tested
+	@command -v chromium >/dev/null || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+	  || echo "Chromium cannot be installed here: the tests in tests/browser are skipped."
+
 check: setup  ## Check format, lint, types, layers, migrations and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -67,5 +71,12 @@ check: setup  ## Check format, lint, types, layers, migrations and spelling
 bench: setup  ## Run the benchmarks, on SQLite or on DATABASE_URL
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-chaos: setup  ## Kill real workers at random and see that no promise breaks
-	@$(BIN)/python -m tests.crash $(ARGS)
+chaos: setup  ## Kill, pause and cut off real processes, and see that no promise breaks
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+limits: setup  ## Kill workers under load, and see in a journal of their bodies that no limit is exceeded
+	@$(BIN)/python -m tests.limits $(ARGS)
+
+# Without SEEDS it goes on until something breaks.
+simulate: setup  ## Play histories full of faults against the engine: SEEDS=17, or SEEDS=1-500
+	@$(BIN)/python -m tests.simulation $(SEEDS)
