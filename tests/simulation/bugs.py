@@ -127,24 +127,6 @@ def routing_looks_above_the_last_id() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def repeats_are_looked_for_without_the_lock() -> Iterator[None]:
-    """Two routers that look at the same time each see no earlier event with the same id."""
-    look, looked = route._originals, {}
-    external_ids = {f"own-{number}" for number in range(4)}
-    find = route.candidate
-
-    def look_before(event: UnroutedEvent, catalogue: Any) -> Any:
-        looked["seen"] = look(external_ids, clock.now())
-        return find(event, catalogue)
-
-    with (
-        patch.object(route, "candidate", look_before),
-        patch.object(route, "_originals", lambda ids, now: dict(looked["seen"])),
-    ):
-        yield
-
-
-@contextmanager
 def not_a_transaction(name: str) -> Iterator[None]:
     """Stand in for `transaction`: each statement is committed by itself."""
     transactions.crash_point(f"before {name}")
@@ -220,7 +202,6 @@ BUGS: tuple[Bug, ...] = (
     takes_whose_answer_was_lost_are_forgotten,
     a_worker_without_a_lease_takes_runs,
     routing_looks_above_the_last_id,
-    repeats_are_looked_for_without_the_lock,
     a_transaction_step_is_not_one,
     routing_is_not_one_transaction,
     events_are_sent_before_their_steps_result,

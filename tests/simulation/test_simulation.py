@@ -43,6 +43,7 @@ OTHER_MODULES = {"bulk.py", "operator_schedules.py", "prune.py", "roll_up.py"}
 WITHOUT_A_MOVE = {
     "count request",
     "create event key",
+    "create key",
     "forget lanes",
     "invoke",
     "note key use",
@@ -54,6 +55,7 @@ WITHOUT_A_MOVE = {
     "resume",
     "retire",
     "revoke event key",
+    "revoke key",
     "send by hand",
 }
 
