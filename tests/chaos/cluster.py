@@ -53,8 +53,13 @@ class Cluster:
 
     def workers(self) -> list[int]:
         """Return the worker processes that are alive and have a lease."""
-        alive = set(tree_of(self.pid))
+        alive = {pid for pid in tree_of(self.pid) if is_alive(pid)}
         return [pid for pid in Worker.objects.values_list("pid", flat=True) if pid in alive]
+
+    def is_whole(self) -> bool:
+        """Tell whether there is a worker, and each lease is that of a process that is alive."""
+        alive = self.workers()
+        return bool(alive) and len(alive) == Worker.objects.count()
 
     def others(self) -> list[int]:
         """Return the sentinel's other children: pusher, monitor, the worker that works alone."""

@@ -31,9 +31,9 @@ class Stage:
             note("sent", run=number)
 
     def wait_for_rest(self) -> None:
-        """Wait until every event was routed, every run has ended and a worker is alive."""
+        """Wait until every event was routed, every run has ended and the dead are replaced."""
         wait_until(all_have_ended, what="all runs to end")
-        wait_until(lambda: bool(self.cluster.workers()), what="a worker")
+        wait_until(self.cluster.is_whole, what="living workers, and the leases of no others")
 
     def stop(self, *, whole_group: bool = False) -> None:
         """Stop the cluster as an operator does."""
