@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import django
 
-from benchmarks.databases import fresh_database
+from benchmarks.databases import environment, fresh_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def database_urls() -> list[str]:
 def measure_database(options: argparse.Namespace) -> None:
     """Make a database, start a cluster on it, and print the table."""
     with fresh_database(options.database) as url:
-        os.environ.update(DATABASE_URL=url, DEBUG="1", DJANGO_SETTINGS_MODULE="benchmarks.settings")
+        os.environ.update(environment(url))
         os.environ.setdefault("DJANGO_LOG_LEVEL", "WARNING")
         django.setup()
         manage("migrate", "--verbosity", "0")

@@ -1,5 +1,7 @@
-"""Databases of one's own, which go when they are not needed any more."""
+"""Databases of one's own, which go at the end, and the environment of a program that uses one."""
 
+import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +27,16 @@ def fresh_database(given: str, *, suffix: str = "bench") -> Iterator[str]:
             yield urlunsplit(parts._replace(path=f"/{name}"))
         finally:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def environment(url: str) -> dict[str, str]:
+    """Return the environment of a process on a database: as in production, because DEBUG costs."""
+    return {
+        **os.environ,
+        "DATABASE_URL": url,
+        "DEBUG": "0",
+        "SECRET_KEY": os.environ.get("SECRET_KEY") or secrets.token_hex(32),
+        "HTTPS": "0",
+        "ALLOWED_HOSTS": "localhost,127.0.0.1",
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+    }

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import django
 
 from benchmarks.__main__ import manage, running_cluster
-from benchmarks.databases import fresh_database
+from benchmarks.databases import environment, fresh_database
 
 EVENTS = 5000  # in a large request
 ADDRESS = "127.0.0.1:8765"
@@ -36,16 +36,9 @@ def main() -> None:
         measure(options.requests)
         return
     with fresh_database(os.environ.get("DATABASE_URL", "sqlite"), suffix="event_api") as url:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": url,
-            "DEBUG": "1",
-            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "BIND": ADDRESS,
-        }
         subprocess.run(  # noqa: S603  this very program
             [sys.executable, "-m", "benchmarks.event_api", "--here", *sys.argv[1:]],
-            env=environment,
+            env={**environment(url), "BIND": ADDRESS},
             check=True,
         )
 

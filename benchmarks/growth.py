@@ -14,7 +14,7 @@ from collections.abc import Callable
 import django
 
 from benchmarks.__main__ import Measurement, manage, measure, print_row, running_cluster
-from benchmarks.databases import fresh_database
+from benchmarks.databases import environment, fresh_database
 
 RUNS = 2000
 COPIED = """
@@ -38,15 +38,8 @@ def main() -> None:
         compare(options)
         return
     with fresh_database(os.environ.get("DATABASE_URL", "sqlite"), suffix="growth") as url:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": url,
-            "DEBUG": "1",
-            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "DJANGO_LOG_LEVEL": "WARNING",
-        }
         command = [sys.executable, "-m", "benchmarks.growth", "--here", *sys.argv[1:]]
-        subprocess.run(command, env=environment, check=True)  # noqa: S603  this very program
+        subprocess.run(command, env={**environment(url), "DJANGO_LOG_LEVEL": "WARNING"}, check=True)  # noqa: S603  this very program
 
 
 def compare(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 import django
 
 from benchmarks.__main__ import manage, running_cluster
-from benchmarks.databases import fresh_database
+from benchmarks.databases import environment, fresh_database
 
 SEND_AT_ONCE = 1000  # events
 
@@ -30,16 +30,9 @@ def main() -> None:
         measure(options.hot, options.cold)
         return
     with fresh_database(os.environ.get("DATABASE_URL", "sqlite"), suffix="hot_key") as url:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": url,
-            "DEBUG": "1",
-            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "DJANGO_LOG_LEVEL": "WARNING",
-        }
         subprocess.run(  # noqa: S603  this very program
             [sys.executable, "-m", "benchmarks.hot_key", "--here", *sys.argv[1:]],
-            env=environment,
+            env={**environment(url), "DJANGO_LOG_LEVEL": "WARNING"},
             check=True,
         )
 

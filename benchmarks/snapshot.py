@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import django
 
 from benchmarks.__main__ import manage, running_cluster
-from benchmarks.databases import fresh_database
+from benchmarks.databases import environment, fresh_database
 
 EVENTS = ("bench/three-step", "bench/limited")
 WARM_UP = 500  # runs
@@ -33,15 +33,8 @@ def main() -> None:
     if not given.startswith("postgres"):
         sys.exit("Name a PostgreSQL in DATABASE_URL: SQLite keeps no rows for old snapshots.")
     with fresh_database(given, suffix="snapshot") as url:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": url,
-            "DEBUG": "1",
-            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "DJANGO_LOG_LEVEL": "WARNING",
-        }
         command = [sys.executable, "-m", "benchmarks.snapshot", "--here", *sys.argv[1:]]
-        subprocess.run(command, env=environment, check=True)  # noqa: S603  this very program
+        subprocess.run(command, env={**environment(url), "DJANGO_LOG_LEVEL": "WARNING"}, check=True)  # noqa: S603  this very program
 
 
 def parse_options() -> argparse.Namespace:

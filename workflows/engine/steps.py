@@ -527,6 +527,7 @@ def moment_given(step_id: str, when: object) -> datetime:
 
 def store_in_transaction(run: TakenRun, row: StepRow) -> None:
     """Store a result in its body's own transaction, if the run is still this worker's."""
+    sql().plan_by_indexes()
     held = sql().lock_runs([run.id]).get(run.id)
     if not may_write(run, held):
         raise LeaseLost

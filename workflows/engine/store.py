@@ -77,6 +77,7 @@ class Settled:
 
 def store(writes: Sequence[Write]) -> list[Write]:
     """Store all writes that may be stored, in the caller's transaction; return the refused ones."""
+    sql().plan_by_indexes()
     held = sql().lock_runs(_rows_to_lock(writes))
     accepted = [write for write in writes if may_write(write.run, held.get(write.run.id))]
     # The last word about a step counts: one statement cannot write a row twice.

@@ -83,6 +83,7 @@ def _take(
 ) -> list[TakenRun]:
     taken: list[TakenRun] = []
     with transaction("take"):
+        sql().plan_by_indexes()
         now = clock.now()
         for queue in queues:
             if len(taken) < limit:

@@ -10,4 +10,5 @@ BATCH = 500  # runs
 def wake_runs() -> int:
     """Queue a batch of suspended runs that are due; return how many."""
     with transaction("wake"):
+        sql().plan_by_indexes()
         return sql().wake_runs(now=clock.now(), limit=BATCH)

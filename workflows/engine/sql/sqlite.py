@@ -208,6 +208,10 @@ class SQLite(Statements):
         return Pulse._make(self._all(PULSE, text(now))[0])
 
     @override
+    def plan_by_indexes(self) -> None:
+        """Do nothing: SQLite's planner asks no statistics that it has not been given."""
+
+    @override
     def engine_lock(self, *, waits: bool = False) -> int | None:
         return self.catalogue_revision()  # the transaction has begun with the write lock
 

@@ -29,8 +29,16 @@ class Statements(Protocol):
     def pulse(self, *, now: datetime) -> Pulse:
         """Return the catalogue's revision, and what there is to do besides routing events."""
 
+    def plan_by_indexes(self) -> None:
+        """Have the rest of the engine's own transaction planned as for large tables.
+
+        Does nothing inside a caller's transaction, whose plans are not the engine's business.
+        """
+
     def engine_lock(self, *, waits: bool = False) -> int | None:
         """Try to take the lock under which routing decides, until the transaction's end.
+
+        What comes after it is planned by indexes, as `plan_by_indexes` says.
 
         Args:
             waits: take it in any case, as soon as whoever has it is done.
