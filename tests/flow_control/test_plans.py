@@ -1,7 +1,8 @@
 """The hot statements use their indexes, also where statistics are wrong, as in a sudden rush.
 
-The table is skewed as it gets in practice: runs that have ended, sleepers, one hot lane; its
-statistics are from before all that. PostgreSQL only, whose planner believes them.
+On PostgreSQL the table is skewed as it gets in practice: runs that have ended, sleepers, one hot
+lane; its statistics are from before all that, and a prepared statement may keep a plan that is
+older still. SQLite's planner has no statistics, and is told which index to take.
 """
 
 import re
@@ -14,11 +15,14 @@ from django.db import connection
 from workflows.engine.rows import FIRST_OF_ALL
 from workflows.engine.sql import postgresql as statements
 from workflows.engine.sql import postgresql_lanes as lanes
+from workflows.engine.sql import sqlite as sqlite_statements
+from workflows.engine.sql import sqlite_lanes
+from workflows.engine.sql.postgresql import PLAN_BY_INDEXES
+from workflows.models import Run
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's planner"),
-]
+pytestmark = pytest.mark.django_db
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's planner")
+on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's planner")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SKEW = """
     INSERT INTO workflows_run (id, workflow, event_id, status, queue, admitted, rank, place,
@@ -63,28 +67,19 @@ def skewed(request: pytest.FixtureRequest) -> None:
 
 
 def plan(statement: str, parameters: Any, mode: str) -> str:
-    """Return the plan of a statement that is prepared as the engine's are."""
-    values = list(parameters.values()) if isinstance(parameters, dict) else list(parameters)
-    names = re.findall(r"%\((\w+)\)s", statement)
-    if names:
-        order = list(dict.fromkeys(names))
-        for place, name in enumerate(order, start=1):
-            statement = statement.replace(f"%({name})s", f"${place}")
-        values = [parameters[name] for name in order]
-    else:
-        for place in range(1, len(values) + 1):
-            statement = statement.replace("%s", f"${place}", 1)
+    """Return the plan of a statement that is prepared as the driver prepares the engine's."""
+    values = [] if isinstance(parameters, dict) else list(parameters)
+    for place, name in enumerate(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)), start=1):
+        statement = statement.replace(f"%({name})s", f"${place}")
+        values.append(parameters[name])
+    for place in range(1, statement.count("%s") + 1):
+        statement = statement.replace("%s", f"${place}", 1)
+    given = f"({', '.join(['%s'] * len(values))})" if values else ""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
         cursor.execute(f"PREPARE under_test AS {statement}")
         try:
-            literals = ", ".join(["%s"] * len(values))
-            execute = (
-                f"EXPLAIN EXECUTE under_test({literals})"
-                if values
-                else "EXPLAIN EXECUTE under_test"
-            )
-            cursor.execute(execute, values)
+            cursor.execute(f"EXPLAIN EXECUTE under_test{given}", values)
             return "\n".join(row[0] for row in cursor.fetchall())
         finally:
             cursor.execute("DEALLOCATE under_test")
@@ -127,6 +122,7 @@ HOT = [
 ]
 
 
+@on_postgresql
 @pytest.mark.usefixtures("skewed")
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 @pytest.mark.parametrize(
@@ -141,3 +137,88 @@ def test_a_hot_statement_uses_its_index(
     for index in indexes:
         assert index in planned, planned
     assert "Seq Scan on workflows_run" not in planned, planned
+
+
+# What runs in the engine's own transactions, which say that they want indexes.
+IN_OWN_TRANSACTIONS: list[tuple[str, str, Any, list[str]]] = [
+    hot for hot in HOT if hot[0] in ("take", "wake", "first in line", "let in", "lock")
+]
+IN_OWN_TRANSACTIONS += [
+    (
+        "release",
+        statements.RELEASE_RUNS,
+        (["run-hot1"], ["completed"], [None], [NOW], [None], [None], [0], [None], [0]),
+        ["workflows_run_pkey"],
+    ),
+    ("position", statements.POSITION_EVENTS, (["event"],), ["workflows_event_pkey"]),
+]
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("statement", "parameters", "indexes"),
+    [pytest.param(*hot[1:], id=hot[0]) for hot in IN_OWN_TRANSACTIONS],
+)
+def test_a_plan_that_is_kept_from_an_empty_table_uses_the_index(
+    statement: str, parameters: Any, indexes: list[str]
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(PLAN_BY_INDEXES)
+
+    planned = plan(statement, parameters, "force_generic_plan")
+
+    for index in indexes:
+        assert index in planned, planned
+    assert "Seq Scan on workflows_run" not in planned, planned
+    assert "Seq Scan on workflows_event" not in planned, planned
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("statement", "indexes"),
+    [
+        pytest.param(sqlite_statements.TAKE_RUNS, ["run_takeable"], id="take"),
+        pytest.param(sqlite_statements.UNROUTED_EVENTS, ["event_unrouted"], id="route"),
+        pytest.param(sqlite_statements.WAKE_RUNS, ["run_timer"], id="wake"),
+        pytest.param(sqlite_statements.SUSPECT_WAITS, ["run_suspect"], id="suspect"),
+        pytest.param(sqlite_lanes.ARRIVALS, ["run_arrived"], id="arrivals"),
+        pytest.param(sqlite_lanes.IN_USE, ["run_let_in_from", "run_held_from"], id="in use"),
+        pytest.param(sqlite_lanes.ACTIVE, ["run_active_in_first"], id="active"),
+        pytest.param(sqlite_lanes.FIRST_IN, ["run_in_line"], id="first in line"),
+        pytest.param(
+            sqlite_statements.PULSE,
+            ["run_arrived", "run_gathering", "run_timer", "run_let_in_from", "run_held_from"],
+            id="pulse",
+        ),
+        pytest.param(
+            sqlite_statements.NEXT_DUE,
+            ["run_takeable", "run_arrived", "run_timer", "run_expiry", "run_gathering"],
+            id="next due",
+        ),
+    ],
+)
+def test_sqlite_takes_the_index_and_sorts_no_queue(statement: str, indexes: list[str]) -> None:
+    count = max([int(n) for n in re.findall(r"\?(\d+)", statement)] or [statement.count("?")])
+
+    planned = plan_on_sqlite(statement, ["[]"] * count)
+
+    for index in indexes:
+        assert f"USING INDEX {index}" in planned, planned
+    assert "run_with_status" not in planned, planned
+    assert "SCAN workflows_run\n" not in planned, planned
+
+
+@on_sqlite
+def test_sqlite_finds_expired_runs_by_their_times() -> None:
+    expired = Run.objects.expired(NOW).order_by("expires_at")
+
+    planned = expired.explain()
+
+    assert "run_expiry" in planned, planned
+
+
+def plan_on_sqlite(statement: str, parameters: list[Any]) -> str:
+    """Return the plan of a statement of the driver's own."""
+    connection.ensure_connection()
+    rows = connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    return "\n".join(row[3] for row in rows)

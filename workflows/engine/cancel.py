@@ -38,7 +38,7 @@ def cancel_in_transaction(run_id: str, *, reason: str | None) -> bool:
 def expire_runs() -> int:
     """Cancel the runs whose timeout is over; return how many."""
     now = clock.now()
-    expired = Run.objects.unended().filter(expires_at__lte=now).order_by("expires_at")
+    expired = Run.objects.expired(now).order_by("expires_at")
     # The time within which a run must start stands still while its workflow is paused.
     expired = expired.exclude(started_at=None, workflow__in=latest_catalogue().paused)
     runs = list(expired.values_list("id", "started_at")[:EXPIRED_AT_ONCE])
@@ -49,9 +49,9 @@ def _expire(run_id: str, *, is_started: bool) -> int:
     which = "finish" if is_started else "start"
     with transaction("expire"):
         still_expired = (
-            Run.objects.unended()
+            Run.objects.expired(clock.now())
             .select_for_update(no_key=True)
-            .filter(pk=run_id, expires_at__lte=clock.now(), started_at__isnull=not is_started)
+            .filter(pk=run_id, started_at__isnull=not is_started)
         )
         if not still_expired.exists():
             return 0

@@ -78,12 +78,8 @@ def line_up_arrivals(catalogue: Catalogue, now: datetime) -> tuple[int, list[Lan
     Returns:
         How many there were, and the lanes to be visited.
     """
-    runs = list(
-        Run.objects.arrived()
-        .order_by("rank")
-        .select_for_update(skip_locked=True, no_key=True)
-        .only("id", "workflow", "event", "lane_id", "is_let_in")[:ARRIVALS_AT_ONCE]
-    )
+    arrived = Run.objects.filter(pk__in=lane_sql().arrivals(limit=ARRIVALS_AT_ONCE))
+    runs = list(arrived.order_by("rank").only("id", "workflow", "event", "lane_id", "is_let_in"))
     limited = [run for run in runs if catalogue.regime_of(run.workflow) is not None]
     free = [run.pk for run in runs if catalogue.regime_of(run.workflow) is None]
     if free:

@@ -28,7 +28,7 @@ from workflows.engine.gather import Window, close_due_windows
 from workflows.engine.lanes import leave_for_next_turn, open_lanes
 from workflows.engine.limits import Placement, head_start_ms
 from workflows.engine.resume import end_wait
-from workflows.engine.rows import RunRow, UnroutedEvent, place_by
+from workflows.engine.rows import Pulse, RunRow, UnroutedEvent, place_by
 from workflows.engine.scan_start import ScanStart
 from workflows.engine.sql import sql
 from workflows.engine.tags import NO_TAGS, add_tags, tags_of
@@ -82,13 +82,14 @@ class RouteStart(ScanStart[UnroutedEvent, datetime]):
         super().__init__(key=lambda event: max(event.ts, EPOCH) - SLOW_SENDERS)
 
 
-def route_events(*, start: RouteStart | None = None) -> int:
+def route_events(pulse: Pulse | None = None, *, start: RouteStart | None = None) -> int:
     """Route a batch of due events and new waits; return how many.
 
     Args:
+        pulse: what there is to do, read just now; None: to be read here.
         start: where to begin to look for events; None: at the beginning.
     """
-    pulse = sql().pulse(now=clock.now())
+    pulse = pulse or sql().pulse(now=clock.now())
     catalogue = catalogue_of(pulse.revision)
     unrouted = partial(sql().unrouted_events, now=clock.now(), limit=BATCH)
     events = (start or RouteStart()).scan(unrouted)

@@ -127,12 +127,13 @@ class Release(NamedTuple):
 
 
 class Pulse(NamedTuple):
-    """What routing looks at first, in one statement."""
+    """What a worker looks at first, in one statement."""
 
     revision: int
     has_unrouted_waits: bool
     has_waits: bool
     has_due_windows: bool
+    has_due_runs: bool
     may_admit: bool
     has_arrivals: bool
     has_active_lanes: bool

@@ -12,7 +12,6 @@ from workflows.engine.scan_start import ScanStart
 from workflows.engine.sql import sql
 from workflows.engine.transactions import transaction
 from workflows.models import GatheredEvent, GatherKind, Run, StepOp, StepStatus, Wait
-from workflows.models.run import SUSPECT_AFTER
 
 INVOKE_TIMEOUT = Failure(
     name="InvokeTimeout",
@@ -68,8 +67,7 @@ def take_suspect(
 
 def suspect_waits(*, queues: Sequence[str], unknown: Sequence[str]) -> bool:
     """Tell whether a suspected run waits for a worker that holds nothing else."""
-    suspects = Run.objects.takeable().filter(losses__gte=SUSPECT_AFTER, queue__in=queues)
-    return suspects.exclude(workflow__in=unknown).exists()
+    return sql().suspect_waits(queues=queues, unknown=unknown)
 
 
 def _take(

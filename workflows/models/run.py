@@ -66,12 +66,6 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Runs that a worker may take now."""
         return self.filter(status=RunStatus.QUEUED, admitted=True)
 
-    def arrived(self) -> Self:
-        """Queued runs that admission has not seen yet."""
-        return self.filter(
-            status=RunStatus.QUEUED, admitted=False, is_in_line=False, gathering=None
-        )
-
     def gathering_until(self, moment: datetime) -> Self:
         """Runs whose time of gathering events is over at a moment."""
         return self.filter(gathering__isnull=False, due_at__lte=moment)
@@ -105,6 +99,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def unended(self) -> Self:
         """Runs that have not reached an end."""
         return self.filter(status__in=UNENDED)
+
+    def expired(self, now: datetime) -> Self:
+        """Unended runs whose timeout is over."""
+        return self.filter(ended_at=None, expires_at__lte=now)
 
 
 class Run(models.Model):
@@ -290,7 +288,7 @@ class Run(models.Model):
             ),
             models.Index(
                 fields=["expires_at"],
-                condition=Q(status__in=UNENDED, expires_at__isnull=False),
+                condition=Q(ended_at=None, expires_at__isnull=False),
                 name="run_expiry",
             ),
             models.Index(

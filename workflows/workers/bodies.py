@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from django.db import connections
 
+SHARE_WORTH_A_TAKE = 4  # a quarter of all threads
+
 Work = Callable[[], None]
 
 logger = logging.getLogger("workflows.bodies")
@@ -23,12 +25,18 @@ class Bodies:
         self._work_to_do: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._started = 0
         self._busy = 0
+        self._awaited: list[int] = []  # somebody waits until so few threads are at work
         self._changed = threading.Condition()
 
     @property
     def busy(self) -> int:
         """How many threads are at work."""
         return self._busy
+
+    @property
+    def some(self) -> int:
+        """How much room is worth a take of its own."""
+        return max(1, self._most // SHARE_WORTH_A_TAKE)
 
     @property
     def room(self) -> int:
@@ -53,8 +61,7 @@ class Bodies:
 
     def wait_for_room(self, *, wanted: int, timeout: float) -> bool:
         """Wait until `wanted` runs could begin; return False where the time is over before."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.room >= wanted, timeout)
+        return self.wait_until_only(self._most - wanted, timeout=timeout)
 
     def wait_until_empty(self, *, timeout: float | None) -> bool:
         """Wait until nothing is in hand; return False where the time is over before."""
@@ -63,7 +70,11 @@ class Bodies:
     def wait_until_only(self, busy: int, *, timeout: float | None) -> bool:
         """Wait until no more than `busy` threads are at work; return False after the time."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._busy <= busy, timeout)
+            self._awaited.append(busy)
+            try:
+                return self._changed.wait_for(lambda: self._busy <= busy, timeout)
+            finally:
+                self._awaited.remove(busy)
 
     def _engage(self, count: int) -> None:
         """Count threads as busy, and start those that are not there yet."""
@@ -88,7 +99,8 @@ class Bodies:
                 _at_the_end()
                 with self._changed:
                     self._busy -= 1
-                    self._changed.notify_all()
+                    if any(self._busy <= awaited for awaited in self._awaited):
+                        self._changed.notify_all()
 
 
 def _at_the_end() -> None:

@@ -5,16 +5,19 @@ import time
 
 from django.db import DatabaseError, InterfaceError, connection
 
+from workflows.clock import clock
 from workflows.engine.bulk import carry_out_operations
 from workflows.engine.cancel import expire_runs
 from workflows.engine.route import route_events
 from workflows.engine.schedule import fire_schedules
+from workflows.engine.sql import sql
 from workflows.engine.wake import wake_runs
 from workflows.workers.process import WorkerProcess, this_process
 
 DRAIN_SECONDS = 5.0
 LOOK_AT_THE_CLOCK_EVERY = 0.2  # seconds
 LOOK_WITHOUT_ROOM_EVERY = 0.2  # seconds
+LET_ROOM_GATHER = 0.01  # seconds at most
 PAUSE_WHILE_LEAVING = 0.2  # seconds
 PAUSE_AFTER_ERROR = 0.2  # seconds
 
@@ -63,11 +66,24 @@ class Drain:
 
     def _round(self) -> bool:
         """Do what can be done now; return whether there was anything, or may be soon."""
-        routed = route_events(start=self._process.route_start)
-        taken = self._process.take() if self._process.bodies.room else 0
-        if taken + routed + wake_runs() + self._look_at_the_clock():
+        pulse = sql().pulse(now=clock.now())
+        routed = route_events(pulse, start=self._process.route_start)
+        woken = wake_runs() if pulse.has_due_runs else 0
+        taken = self._take()
+        if taken + routed + woken + self._look_at_the_clock():
             return True
         return self._wait_for_room()
+
+    def _take(self) -> int:
+        """Take what there is room for; where that fills it, let some gather before the next take.
+
+        A round for each thread that gets free would cost more than what the threads do.
+        """
+        bodies = self._process.bodies
+        taken = self._process.take() if bodies.room else 0
+        if taken and not bodies.room:
+            bodies.wait_for_room(wanted=bodies.some, timeout=LET_ROOM_GATHER)
+        return taken
 
     def _wait_for_room(self) -> bool:
         """Where all threads are busy, wait a moment; return False where they are not.

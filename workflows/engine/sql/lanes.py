@@ -87,6 +87,9 @@ class PaceRow(NamedTuple):
 class LaneStatements(Protocol):
     """One method for each statement of admission. All are called under the engine's lock."""
 
+    def arrivals(self, *, limit: int) -> list[str]:
+        """Lock and return the first queued runs that admission has not seen yet."""
+
     def line_up(self, rows: Sequence[InLine]) -> None:
         """Put queued runs, which are locked, into their lanes; none is admitted any more."""
 

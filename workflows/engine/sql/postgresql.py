@@ -45,10 +45,16 @@ ENGINE_LOCK_FOR_A_TIME = f"""
 """
 WAIT_FOR_ENGINE_LOCK = f"SELECT pg_advisory_xact_lock({0x776F726B666C6F77})"
 # In an order that only one index has: a planner that takes another reads the whole table.
-HAS_ARRIVALS = """(
+ARRIVED = """workflows_run
+        WHERE status = 'queued' AND NOT admitted AND NOT is_in_line AND gathering IS NULL"""
+HAS_ARRIVALS = f"(SELECT id FROM {ARRIVED} ORDER BY rank LIMIT 1) IS NOT NULL"  # noqa: S608
+SUSPECT_WAITS = f"""
+    SELECT (
         SELECT id FROM workflows_run
-        WHERE status = 'queued' AND NOT admitted AND NOT is_in_line AND gathering IS NULL
-        ORDER BY rank LIMIT 1) IS NOT NULL"""
+        WHERE status = 'queued' AND admitted AND losses >= {SUSPECT_AFTER}
+        AND queue = ANY(%s::text[]) AND workflow <> ALL(%s::text[])
+        ORDER BY place, id LIMIT 1) IS NOT NULL
+"""  # noqa: S608
 # A run has arrived, lanes have their turn and workers took most of what was let in, or a slot was
 # freed since the last turn of admission.
 # Slots only become more under the engine's lock, so that fewer than noted means: freed.
@@ -74,6 +80,9 @@ PULSE = f"""
         EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
         EXISTS (SELECT 1 FROM workflows_wait),
         (SELECT id FROM workflows_run WHERE gathering IS NOT NULL AND due_at <= %(now)s
+            ORDER BY due_at LIMIT 1) IS NOT NULL,
+        (SELECT id FROM workflows_run
+            WHERE status IN ('sleeping', 'waiting') AND due_at <= %(now)s
             ORDER BY due_at LIMIT 1) IS NOT NULL,
         ({MAY_ADMIT} OR EXISTS (SELECT 1 FROM workflows_pace WHERE wakes_at <= %(now)s)),
         {HAS_ARRIVALS},
@@ -241,8 +250,7 @@ NEXT_DUE = f"""
         (SELECT min(due_at) FROM workflows_run
             WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL),
         (SELECT min(expires_at) FROM workflows_run
-            WHERE status IN ('queued', 'running', 'sleeping', 'waiting')
-            AND expires_at IS NOT NULL),
+            WHERE ended_at IS NULL AND expires_at IS NOT NULL),
         (SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL),
         (SELECT min(due_at) FROM workflows_run WHERE gathering IS NOT NULL),
         (SELECT min(due_at) FROM workflows_schedule WHERE due_at IS NOT NULL),
@@ -330,6 +338,10 @@ class PostgreSQL(Statements):
             "start": FIRST_OF_ALL if start is None else start,
         }
         return [TakenRun(*row) for row in self._all(TAKE_RUNS, parameters)]
+
+    @override
+    def suspect_waits(self, *, queues: Sequence[str], unknown: Sequence[str]) -> bool:
+        return bool(self._all(SUSPECT_WAITS, (list(queues), list(unknown)))[0][0])
 
     @override
     def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:

@@ -17,9 +17,12 @@ from workflows.engine.sql.lanes import (
     LaneUpdate,
     PaceRow,
 )
-from workflows.engine.sql.postgresql import run, unnested, write
+from workflows.engine.sql.postgresql import ARRIVED, run, unnested, write
 from workflows.engine.throttle import microseconds
 
+ARRIVALS = f"""
+    SELECT id FROM {ARRIVED} ORDER BY rank LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608
 LINE_UP = f"""
     UPDATE workflows_run AS run
     SET lane_id = v.lane_id, first_limit = v.first_limit, second_limit = v.second_limit,
@@ -139,6 +142,10 @@ WRITE_PACES = f"""
 
 class PostgreSQLLanes(LaneStatements):
     """Implements `LaneStatements`."""
+
+    @override
+    def arrivals(self, *, limit: int) -> list[str]:
+        return [row[0] for row in run(ARRIVALS, (limit,)).fetchall()]
 
     @override
     def line_up(self, rows: Sequence[InLine]) -> None:

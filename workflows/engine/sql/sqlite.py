@@ -74,11 +74,18 @@ RELEASE_RUN = """
         admitted = lane_id IS NULL
     WHERE id = ?9
 """
-# In an order that only one index has: a planner that takes another reads the whole table.
-HAS_ARRIVALS = """(
-        SELECT id FROM workflows_run
-        WHERE status = 'queued' AND NOT admitted AND NOT is_in_line AND gathering IS NULL
-        ORDER BY rank LIMIT 1) IS NOT NULL"""
+# SQLite's planner knows nothing of how many rows have a status: left alone it finds all that have
+# it, and sorts them. So wherever another index would fit, the right one is named.
+ARRIVED = """workflows_run INDEXED BY run_arrived
+        WHERE status = 'queued' AND NOT admitted AND NOT is_in_line AND gathering IS NULL"""
+HAS_ARRIVALS = f"EXISTS (SELECT 1 FROM {ARRIVED})"  # noqa: S608
+SUSPECT_WAITS = f"""
+    SELECT EXISTS (
+        SELECT 1 FROM workflows_run INDEXED BY run_suspect
+        WHERE status = 'queued' AND admitted AND losses >= {SUSPECT_AFTER}
+        AND queue IN (SELECT value FROM json_each(?1))
+        AND workflow NOT IN (SELECT value FROM json_each(?2)))
+"""  # noqa: S608
 # A run has arrived, lanes have their turn and workers took most of what was let in, or a slot was
 # freed since the last turn of admission.
 # Slots only become more under the engine's lock, so that fewer than noted means: freed.
@@ -105,6 +112,9 @@ PULSE = f"""
         EXISTS (SELECT 1 FROM workflows_wait),
         (SELECT id FROM workflows_run WHERE gathering IS NOT NULL AND due_at <= ?1
             ORDER BY due_at LIMIT 1) IS NOT NULL,
+        (SELECT id FROM workflows_run INDEXED BY run_timer
+            WHERE status IN ('sleeping', 'waiting') AND due_at <= ?1
+            ORDER BY due_at LIMIT 1) IS NOT NULL,
         ({MAY_ADMIT} OR EXISTS (SELECT 1 FROM workflows_pace WHERE wakes_at <= ?1)),
         {HAS_ARRIVALS},
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
@@ -126,7 +136,8 @@ POSITION_EVENTS = """
 WAKE_RUNS = """
     UPDATE workflows_run SET status = 'queued', due_at = NULL, admitted = lane_id IS NULL
     WHERE id IN (
-        SELECT id FROM workflows_run WHERE status IN ('sleeping', 'waiting') AND due_at <= ?
+        SELECT id FROM workflows_run INDEXED BY run_timer
+        WHERE status IN ('sleeping', 'waiting') AND due_at <= ?
         ORDER BY due_at LIMIT ?)
 """
 # The worker's own row is read again, because a worker that was given up must take nothing more.
@@ -165,7 +176,7 @@ LOCK_RUNS = """
 """
 NEXT_DUE = f"""
     SELECT CASE WHEN EXISTS (
-        SELECT 1 FROM workflows_run
+        SELECT 1 FROM workflows_run INDEXED BY run_takeable
         WHERE status = 'queued' AND admitted AND queue IN (SELECT value FROM json_each(?1))
         AND workflow NOT IN (SELECT value FROM json_each(?2)) AND losses < ?4
     ) OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed)
@@ -175,11 +186,11 @@ NEXT_DUE = f"""
         UNION ALL
         SELECT min(due_at) AS due_at FROM workflows_event WHERE position IS NULL
         UNION ALL
-        SELECT min(due_at) FROM workflows_run
+        SELECT min(due_at) FROM workflows_run INDEXED BY run_timer
         WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL
         UNION ALL
         SELECT min(expires_at) FROM workflows_run
-        WHERE status IN ('queued', 'running', 'sleeping', 'waiting') AND expires_at IS NOT NULL
+        WHERE ended_at IS NULL AND expires_at IS NOT NULL
         UNION ALL
         SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL
         UNION ALL
@@ -263,6 +274,11 @@ class SQLite(Statements):
             return []
         rows = self._all(TAKEN_RUNS, json.dumps([row[0] for row in taken]))
         return [taken_run(list(row)) for row in rows]
+
+    @override
+    def suspect_waits(self, *, queues: Sequence[str], unknown: Sequence[str]) -> bool:
+        given = json.dumps(list(queues)), json.dumps(list(unknown))
+        return bool(self._all(SUSPECT_WAITS, *given)[0][0])
 
     @override
     def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:

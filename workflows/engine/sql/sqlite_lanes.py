@@ -19,9 +19,10 @@ from workflows.engine.sql.lanes import (
     LaneUpdate,
     PaceRow,
 )
-from workflows.engine.sql.sqlite import cursor, text
+from workflows.engine.sql.sqlite import ARRIVED, cursor, text
 from workflows.engine.throttle import microseconds
 
+ARRIVALS = f"SELECT id FROM {ARRIVED} ORDER BY rank LIMIT ?"  # noqa: S608
 LINE_UP = """
     UPDATE workflows_run
     SET lane_id = ?2, first_limit = ?3, second_limit = ?4, counts_while_active = ?5,
@@ -111,6 +112,10 @@ WRITE_PACE = """
 
 class SQLiteLanes(LaneStatements):
     """Implements `LaneStatements`."""
+
+    @override
+    def arrivals(self, *, limit: int) -> list[str]:
+        return [row[0] for row in _all(ARRIVALS, limit)]
 
     @override
     def line_up(self, rows: Sequence[InLine]) -> None:

@@ -84,6 +84,9 @@ class Statements(Protocol):
         place is before `start`.
         """
 
+    def suspect_waits(self, *, queues: Sequence[str], unknown: Sequence[str]) -> bool:
+        """Tell whether a takeable run is suspected of killing its workers."""
+
     def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:
         """Return the runs' stored steps, in the order in which results reached the run."""
 
