@@ -17,6 +17,9 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 LOCAL_POSTGRESQL := postgres://postgres@127.0.0.1:5432
 GIVEN_POSTGRESQL := $(filter postgres://% postgresql://%,$(DATABASE_URL))
 PYTEST := $(BIN)/python -m pytest -n auto
+# What needs no database, brings one along, or looks at pages and settings that are alike on each.
+TRIED_ON_SQLITE_ALONE := architecture browser definitions simulation site
+ON_POSTGRESQL := $(or $(ARGS),$(TRIED_ON_SQLITE_ALONE:%=--ignore=tests/%))
 
 .PHONY: help setup run test test-sqlite test-postgresql browser check bench chaos limits simulate
 
@@ -47,10 +50,10 @@ test-postgresql: test-sqlite
 	if [ -n "$(GIVEN_POSTGRESQL)" ]; then \
 	  answers "$$DATABASE_URL" || { echo "The PostgreSQL of DATABASE_URL does not answer." >&2; exit 1; }; \
 	  echo "== Tests on PostgreSQL, at DATABASE_URL"; \
-	  $(PYTEST) $(ARGS); \
+	  $(PYTEST) $(ON_POSTGRESQL); \
 	elif answers $(LOCAL_POSTGRESQL)/postgres 2>/dev/null; then \
 	  echo "== Tests on PostgreSQL, at 127.0.0.1:5432"; \
-	  DATABASE_URL=$(LOCAL_POSTGRESQL)/fsa_platform $(PYTEST) $(ARGS); \
+	  DATABASE_URL=$(LOCAL_POSTGRESQL)/fsa_platform $(PYTEST) $(ON_POSTGRESQL); \
 	else \
 	  echo "== No PostgreSQL answers at 127.0.0.1:5432 and DATABASE_URL names none: tested on SQLite only"; \
 	fi

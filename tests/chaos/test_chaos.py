@@ -15,6 +15,7 @@ from tests.chaos.names import ALL, ON_BOTH, WITH_A_SERVER
 from tests.chaos.server import server_programs
 from tests.chaos.verdict import judge
 
+SLOW = ("stop", "stop_group", "paused", "poison_exit", "poison_segfault", *WITH_A_SERVER)
 ON_POSTGRESQL = "postgresql" in settings.DATABASES["default"]["ENGINE"]
 
 
@@ -24,7 +25,7 @@ ON_POSTGRESQL = "postgresql" in settings.DATABASES["default"]["ENGINE"]
 def test_every_run_completes_whatever_is_done_to_its_cluster(kind: str) -> None:
     if kind in WITH_A_SERVER and not has_server_programs():
         pytest.skip("PostgreSQL's initdb is not installed")
-    times = "1" if kind in ("stop", "stop_group", "paused", *WITH_A_SERVER) else "2"
+    times = "1" if kind in SLOW else "2"
     database = "postgresql" if ON_POSTGRESQL else "sqlite"
     command = [sys.executable, "-m", "tests.chaos", kind, "--times", times, "--database", database]
 
