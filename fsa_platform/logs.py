@@ -13,6 +13,12 @@ def logging_settings(*, log_format: str, with_runs: bool = True) -> dict[str, An
     filters = ["scrub", "bind"] if with_runs else ["scrub"]
     console = {"class": "logging.StreamHandler", "formatter": log_format, "filters": filters}
     quiet = {"handlers": ["console"], "level": "INFO", "propagate": False}
+    access = {**quiet, "filters": ["probes"]}
+    scrubbing = {
+        "scrub": {"()": "workflows.api.log_scrubbing.ScrubEventKeys"},
+        "probes": {"()": "workflows.api.log_scrubbing.DropGoodProbes"},
+    }
+    binding = {"bind": {"()": "workflows.engine.log_context.BindRun"}}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -20,12 +26,7 @@ def logging_settings(*, log_format: str, with_runs: bool = True) -> dict[str, An
             "text": {"()": "workflows.telemetry.TextFormatter"},
             "json": {"()": "workflows.telemetry.JSONFormatter"},
         },
-        "filters": {
-            "scrub": {"()": "workflows.api.log_scrubbing.ScrubEventKeys"},
-            "bind": {"()": "workflows.engine.log_context.BindRun"},
-        }
-        if with_runs
-        else {"scrub": {"()": "workflows.api.log_scrubbing.ScrubEventKeys"}},
+        "filters": {**scrubbing, **binding} if with_runs else scrubbing,
         "handlers": {"console": console},
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
@@ -33,8 +34,8 @@ def logging_settings(*, log_format: str, with_runs: bool = True) -> dict[str, An
             "django-q": {"level": "WARNING"},
             # Their own handlers would show event keys in paths.
             "django": quiet,
-            "django.server": quiet,
+            "django.server": access,
             "gunicorn.error": quiet,
-            "gunicorn.access": quiet,
+            "gunicorn.access": access,
         },
     }

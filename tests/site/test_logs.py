@@ -17,6 +17,7 @@ from django.conf import settings
 from fsa_platform.environment import EnvironmentValueError, choice
 from fsa_platform.logs import logging_settings
 from workflows import Event, Step, current_run, workflow
+from workflows.api.log_scrubbing import DropGoodProbes
 from workflows.engine.log_context import BindRun
 from workflows.telemetry import JSONFormatter, TextFormatter
 from workflows.testing import Workflows
@@ -116,3 +117,16 @@ def when_it_answers(address: str) -> int:
         except OSError:
             time.sleep(0.2)
     raise AssertionError("It did not answer.")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_kept"),
+    [
+        ('"GET /healthz HTTP/1.1" 200 16', False),
+        ('10.0.0.1 - - "GET /readyz?verbose HTTP/1.1" 200 19', False),
+        ('"GET /readyz HTTP/1.1" 503 40', True),
+        ('"GET /admin/?next=/healthz HTTP/1.1" 200 16', True),
+    ],
+)
+def test_of_health_probes_only_bad_answers_are_logged(line: str, is_kept: bool) -> None:
+    assert DropGoodProbes().filter(record(line)) is is_kept
