@@ -146,3 +146,18 @@ def test_no_firing_of_a_cron_is_lost_or_doubled(
     assert 29 - (5 if jitter else 0) <= len(moments) <= 31
     assert moments == sorted(set(moments))
     assert {(name, cron) for name, cron, _ in fired} == {("workflows/cron.fired", "* * * * *")}
+
+
+@both_forms
+def test_a_cron_fires_at_its_times(workflows: Workflows, form: str) -> None:
+    fired = Journal()
+
+    async def code(event: Event[Any], step: Any) -> None:
+        fired.note(event.data["scheduledAt"])
+
+    declare(form, code, trigger=Cron("0 3 * * *"))
+    workflows.drain()
+    workflows.advance("3d")
+
+    assert len(fired) == 3
+    assert all(moment.endswith("T03:00:00+00:00") for moment in fired)
