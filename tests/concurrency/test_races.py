@@ -4,7 +4,9 @@ On SQLite the same threads meet at its one write lock, so that one always comes 
 In which order they come is not for the test to say: what is true then is true in both.
 """
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -232,6 +234,60 @@ def test_of_two_signals_at_once_one_is_taken() -> None:
 
     assert sorted(taken) == [False] * (MANY - 1) + [True]
     assert StoredStep.objects.get().output == taken.index(True)
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+def test_two_senders_of_a_signal_and_the_end_of_the_run_that_waits_do_not_block_each_other() -> (
+    None
+):
+    @workflow(id="races", trigger="go", retries=0)
+    async def races(event: Event[Any], step: Any) -> Any:
+        wait = asyncio.ensure_future(step.wait_for_signal("s", signal="ready", timeout="1h"))
+        await step.run("a", lambda: 1)
+        return wait.done()
+
+    register_workflows(registry, declared_at=clock.now())
+    a_queued_run()
+    [run] = take(worker())
+    has_its_run = threading.Event()
+
+    def end() -> None:
+        with connection.execute_wrapper(before_waits_are_deleted(has_its_run.set, senders=2)):
+            executed(run)
+
+    def send(number: int) -> bool:
+        assert has_its_run.wait(10)
+        return client.send_signal("ready", number)
+
+    gave = at_once(end, lambda: send(1), lambda: send(2))
+
+    assert gave == [None, False, False]
+    assert (Run.objects.get().status, Run.objects.get().output) == ("completed", False)
+    assert not Wait.objects.exists()
+
+
+def before_waits_are_deleted(tell: Callable[[], None], *, senders: int) -> Any:
+    """Hold a transaction up where it deletes waits, until so many others wait for its locks."""
+
+    def held_up(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith('DELETE FROM "workflows_wait"'):
+            tell()
+            ends = time.monotonic() + 10
+            while others_who_wait_for_locks() < senders:
+                assert time.monotonic() < ends
+                time.sleep(0.01)
+        return execute(sql, params, many, context)
+
+    return held_up
+
+
+def others_who_wait_for_locks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN"
+            " (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def test_a_rescue_and_a_renewal_do_not_both_have_a_run() -> None:

@@ -8,6 +8,8 @@ import pytest
 from tests.support.forms import both_forms, declare
 from tests.support.journal import Journal
 from workflows import Cron, Event, StepError
+from workflows.clock import VirtualTime, clock
+from workflows.models import Worker
 from workflows.testing import Workflows
 
 
@@ -48,6 +50,54 @@ def test_a_dead_workers_run_goes_on_when_its_lease_ends(workflows: Workflows, fo
 
     assert tries == [begin + timedelta(seconds=30)]
     assert workflows.now() == begin + timedelta(hours=1)
+
+
+@both_forms
+@pytest.mark.parametrize("how", ["by the clock", "by advance"])
+@pytest.mark.parametrize("tool", ["run", "transaction"])
+def test_a_body_that_moves_the_clock_past_the_lease_keeps_its_worker(
+    workflows: Workflows, form: str, how: str, tool: str
+) -> None:
+    journal = Journal()
+
+    def move() -> None:
+        journal.note("moves")
+        if how == "by advance":
+            workflows.advance("1h")
+        else:
+            assert isinstance(clock.source, VirtualTime)
+            clock.source.move_to(workflows.now() + timedelta(hours=1))
+
+    async def code(event: Event[Any], step: Any) -> str:
+        await getattr(step, tool)("a", move)
+        await step.run("b", journal.note, "b")
+        return "done"
+
+    async def other(event: Event[Any], step: Any) -> None:
+        await step.run("c", journal.note, "c")
+
+    declare(form, code, retries=0)
+    declare(form, other, id="other", trigger="later")
+    workflows.send("go")
+    workflows.drain()
+    workflows.send("later")
+    workflows.drain()
+
+    assert [run.status for run in workflows.runs()] == ["completed", "completed"]
+    assert journal == ["moves", "b", "c"]
+
+
+def test_a_worker_that_was_given_up_is_replaced(workflows: Workflows) -> None:
+    async def code(event: Event[Any], step: Any) -> int:
+        return int(await step.run("a", lambda: 7))
+
+    declare("sync", code)
+    workflows.drain()
+    Worker.objects.all().delete()
+    workflows.send("go")
+    workflows.drain()
+
+    assert workflows.runs()[0].output == 7
 
 
 MOCKED: dict[str, Any] = {
@@ -146,3 +196,18 @@ def test_no_firing_of_a_cron_is_lost_or_doubled(
     assert 29 - (5 if jitter else 0) <= len(moments) <= 31
     assert moments == sorted(set(moments))
     assert {(name, cron) for name, cron, _ in fired} == {("workflows/cron.fired", "* * * * *")}
+
+
+@both_forms
+def test_a_cron_fires_at_its_times(workflows: Workflows, form: str) -> None:
+    fired = Journal()
+
+    async def code(event: Event[Any], step: Any) -> None:
+        fired.note(event.data["scheduledAt"])
+
+    declare(form, code, trigger=Cron("0 3 * * *"))
+    workflows.drain()
+    workflows.advance("3d")
+
+    assert len(fired) == 3
+    assert all(moment.endswith("T03:00:00+00:00") for moment in fired)

@@ -86,6 +86,28 @@ def test_every_pass_sees_equal_values(
     assert seen == [body(), body()]
 
 
+@pytest.mark.parametrize(
+    "result",
+    [{object()}, float("nan"), "a\0b", object(), (n for n in range(3))],
+    ids=["set", "nan", "nul", "object", "generator"],
+)
+@both_forms
+def test_what_cannot_be_stored_fails_its_step_at_once(
+    workflows: Workflows, form: str, result: Any
+) -> None:
+    async def code(event: Event[Any], step: Any) -> None:
+        await step.run("odd", lambda: result)
+
+    declare(form, code)
+    workflows.send("go")
+    workflows.drain()
+
+    [run] = workflows.runs()
+    assert (run.status, run.error["name"]) == ("failed", "StepResultNotStorable")
+    assert "odd" in run.error["message"]
+    assert run.steps[0].attempts == 1
+
+
 @both_forms
 def test_what_is_too_large_fails_with_its_name(
     workflows: Workflows, form: str, settings: Any

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.forms import both_forms, declare
 from tests.support.journal import Journal
-from workflows import CancelOn, Event, RunStateError, Timeouts
+from workflows import CancelOn, Event, RunStateError, Timeouts, send_signal
 from workflows.testing import Workflows
 
 
@@ -28,6 +28,9 @@ def test_a_retry_goes_on_at_the_step_that_failed_and_keeps_its_history(
 
     declare(form, code, retries=1)
     workflows.send("go")
+    workflows.drain()
+    [run] = workflows.runs()
+    assert (run.status, run.attempt, run.steps[1].status) == ("sleeping", 1, "retrying")
     workflows.advance("1h")
     [run] = workflows.runs()
     assert (run.status, run.attempt, journal) == ("failed", 2, ["a", "flaky", "flaky"])
@@ -95,6 +98,47 @@ def test_a_retried_run_has_its_time_anew_and_its_cancel_rules_again(
 
     [first, _] = workflows.runs()
     assert (first.status, first.reason) == ("cancelled", "timeouts.finish is over")
+
+
+@both_forms
+@pytest.mark.parametrize("comes", ["while it has failed", "after its retry"])
+def test_a_run_that_fails_while_it_waits_still_gets_its_event_and_its_signal(
+    workflows: Workflows, form: str, comes: str
+) -> None:
+    journal = Journal()
+
+    async def code(event: Event[Any], step: Any) -> Any:
+        async def nested() -> Any:
+            return None if journal else await step.run("inner", lambda: None)
+
+        told, signalled, _ = await step.parallel(
+            lambda: step.wait_for_event("told", event="told", timeout="1h"),
+            lambda: step.wait_for_signal("ok", signal="ok", timeout="1h"),
+            lambda: step.run("outer", nested),
+        )
+        return [told and told.data, signalled]
+
+    declare(form, code, id="it", retries=0)
+    workflows.send("go")
+    workflows.drain()
+    [run] = workflows.runs("it")
+    assert (run.status, [step.status for step in run.steps]) == ("failed", ["waiting"] * 2)
+    assert not send_signal("ok", 1)
+    journal.note("retried")
+    if comes == "while it has failed":
+        workflows.send("told", {"n": 1})
+        workflows.advance("2h")
+    workflows.retry(run.id)
+    workflows.drain()
+    if comes == "after its retry":
+        workflows.send("told", {"n": 1})
+    assert send_signal("ok", 2)
+    workflows.drain()
+
+    assert (workflows.run(run.id).status, workflows.run(run.id).output) == (
+        "completed",
+        [{"n": 1}, 2],
+    )
 
 
 @both_forms

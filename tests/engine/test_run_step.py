@@ -30,7 +30,11 @@ def test_a_result_is_given_back_and_the_body_does_not_run_again(
 
     [run] = workflows.runs()
     assert (run.status, run.output, journal) == ("completed", [1, 2], ["a", "a again"])
-    assert [(step.id, step.index) for step in run.steps] == [("a", 0), ("nap", 0), ("a", 1)]
+    assert [(one.id, one.index, one.op, one.status, one.attempts) for one in run.steps] == [
+        ("a", 0, "run", "completed", 1),
+        ("nap", 0, "sleep", "completed", 0),
+        ("a", 1, "run", "completed", 1),
+    ]
 
 
 @both_forms
@@ -40,9 +44,12 @@ def test_a_crash_repeats_only_a_body_whose_result_was_not_stored(
 ) -> None:
     journal = Journal()
 
+    async def coroutine_body() -> None:
+        journal.note("b")
+
     async def code(event: Event[Any], step: Any) -> int:
         await step.run("a", journal.note, "a")
-        await step.run("b", journal.note, "b")
+        await step.run("b", coroutine_body)
         return 1
 
     declare(form, code, retries=0)
@@ -76,6 +83,21 @@ def test_a_crash_uses_up_no_attempt_and_repeats_no_failure_that_was_stored(
     [run] = workflows.runs()
     assert (run.status, run.error["name"], run.attempt) == ("failed", "ValueError", 2)
     assert (run.steps[0].attempts, len(journal)) == (2, 2)
+
+
+@both_forms
+def test_a_run_that_kills_its_workers_ends_as_failed(workflows: Workflows, form: str) -> None:
+    async def code(event: Event[Any], step: Any) -> None:
+        await step.run("a", lambda: None)
+
+    declare(form, code)
+    workflows.crash_at("before_body", times=100)
+    workflows.send("go")
+    for _ in range(10):
+        workflows.advance("31s")
+
+    [run] = workflows.runs()
+    assert (run.status, run.error["name"], run.attempt) == ("failed", "WorkerLost", 0)
 
 
 @both_forms
@@ -203,7 +225,7 @@ def test_attempts_of_code_begin_anew_once_a_further_step_has_ended(
         journal.note("first")
         if journal.count("first") == 1:
             raise RuntimeError("first")
-        await step.run("a", lambda: None)
+        await step.run("a", journal.note, "a")
         journal.note("second")
         if journal.count("second") == 1:
             raise RuntimeError("second")
@@ -215,6 +237,7 @@ def test_attempts_of_code_begin_anew_once_a_further_step_has_ended(
 
     [run] = workflows.runs()
     assert (run.status, run.output) == ("completed", "done")
+    assert journal == ["first", "first", "a", "second", "first", "second"]
 
 
 @both_forms

@@ -145,6 +145,24 @@ def test_when_branches_fail_the_others_finish_first_and_the_first_error_is_raise
 
 
 @both_forms
+def test_a_branchs_uncaught_error_fails_the_run_with_its_own_name(
+    workflows: Workflows, form: str
+) -> None:
+    async def code(event: Event[Any], step: Any) -> None:
+        await step.parallel(
+            lambda: step.run("bad", Journal().fail, "bad", ValueError("no")),
+            lambda: step.sleep("nap", "1h"),
+        )
+
+    declare(form, code, retries=0)
+    workflows.send("go")
+    workflows.advance("1h")
+
+    [run] = workflows.runs()
+    assert (run.status, run.error["name"], run.error["message"]) == ("failed", "ValueError", "no")
+
+
+@both_forms
 def test_a_branch_that_is_tried_again_does_not_hold_up_the_others(
     workflows: Workflows, form: str
 ) -> None:
@@ -249,6 +267,20 @@ def test_a_race_has_the_same_winner_on_every_pass(workflows: Workflows) -> None:
     workflows.advance("3h")
 
     assert (workflows.runs()[0].output, set(winners)) == ("fast", {"fast"})
+
+
+def test_a_run_ends_though_the_loser_of_a_race_still_sleeps(workflows: Workflows) -> None:
+    async def code(event: Event[Any], step: Any) -> str:
+        long = asyncio.ensure_future(step.sleep("long", "1d"))
+        short = asyncio.ensure_future(step.sleep("short", "1h"))
+        await asyncio.wait([long, short], return_when=asyncio.FIRST_COMPLETED)
+        return "done"
+
+    declare("async", code)
+    workflows.send("go")
+    workflows.advance("1h")
+
+    assert (workflows.runs()[0].status, workflows.runs()[0].output) == ("completed", "done")
 
 
 def test_a_wait_that_ends_while_a_body_runs_does_not_win_later_what_it_lost(

@@ -1,4 +1,4 @@
-"""Sleeps, signals, invocations and sent events: at each crash point, and where they are wrong."""
+"""Every tool that suspends or sends: at each crash point, and where it is called wrongly."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.forms import CRASH_POINTS, both_forms, declare
-from tests.support.journal import Journal
-from workflows import Event, StepError, Workflow, send_signal
+from workflows import Event, StepError, send_signal
 from workflows.testing import Workflows
 
 Answer = Any
@@ -152,6 +151,7 @@ def test_a_second_waiter_for_a_signal_fails_at_once_and_the_name_is_free_later(
         return await step.wait_for_signal("ok", signal="approve", timeout="1h")
 
     declare(form, code)
+    assert not send_signal("approve", {})
     for _ in range(2):
         workflows.send("go")
     workflows.drain()
@@ -167,87 +167,3 @@ def test_a_second_waiter_for_a_signal_fails_at_once_and_the_name_is_free_later(
     assert [run.status for run in runs] == ["completed", "failed", "completed"]
     assert [run.output for run in runs] == [None, None, {"by": "ana"}]
     assert not send_signal("approve", {})
-
-
-def declare_caller(form: str, callee: Workflow[..., Any] | str, **options: Any) -> None:
-    async def code(event: Event[Any], step: Any) -> Any:
-        try:
-            return await step.invoke("call", callee, **options)
-        except StepError as error:
-            return [type(error).__name__, error.name, error.step_id]
-
-    declare(form, code, id="caller", retries=0)
-
-
-@both_forms
-def test_invoke_raises_what_happened_to_the_callee(workflows: Workflows, form: str) -> None:
-    async def failing(event: Event[Any], step: Any) -> None:
-        raise ValueError("no")
-
-    declare(form, failing, id="callee", trigger=None, retries=0)
-    declare_caller(form, "callee")
-    workflows.send("go")
-    workflows.drain()
-
-    assert workflows.runs("caller")[0].output == ["StepError", "ValueError", "call"]
-
-
-@both_forms
-def test_a_retry_invokes_anew_what_had_failed(workflows: Workflows, form: str) -> None:
-    journal = Journal()
-
-    async def failing(event: Event[Any], step: Any) -> int:
-        journal.note(event.data)
-        if len(journal) == 1:
-            raise ValueError("no")
-        return 7
-
-    async def code(event: Event[Any], step: Any) -> Any:
-        return await step.invoke("call", "callee", {"n": 1})
-
-    declare(form, failing, id="callee", trigger=None, retries=0)
-    declare(form, code, id="caller", retries=0)
-    workflows.send("go")
-    workflows.drain()
-    [caller] = workflows.runs("caller")
-    assert (caller.status, caller.error["name"]) == ("failed", "ValueError")
-    workflows.retry(caller.id)
-    workflows.drain()
-
-    assert (workflows.run(caller.id).output, journal) == (7, [{"n": 1}, {"n": 1}])
-    assert [run.parent for run in workflows.runs("callee")] == [caller.id, caller.id]
-
-
-@both_forms
-def test_a_cancelled_caller_leaves_its_callee_alone(workflows: Workflows, form: str) -> None:
-    async def slow(event: Event[Any], step: Any) -> str:
-        await step.sleep("nap", "1h")
-        return "done"
-
-    declare(form, slow, id="callee", trigger=None)
-    declare_caller(form, "callee")
-    workflows.send("go")
-    workflows.drain()
-    workflows.cancel(workflows.runs("caller")[0].id)
-    workflows.advance("1h")
-
-    [caller] = workflows.runs("caller")
-    assert (caller.status, caller.steps[0].status) == ("cancelled", "waiting")
-    assert workflows.runs("callee")[0].output == "done"
-
-
-@both_forms
-def test_an_endless_recursion_of_invocations_ends(
-    workflows: Workflows, form: str, settings: Any
-) -> None:
-    async def recursive(event: Event[Any], step: Any) -> Any:
-        return await step.invoke("again", "it", {})
-
-    settings.WORKFLOWS = {**settings.WORKFLOWS, "MAX_INVOCATION_DEPTH": 5}
-    declare(form, recursive)
-    workflows.send("go")
-    workflows.drain()
-
-    runs = workflows.runs()
-    assert [run.status for run in runs] == ["failed"] * 6
-    assert {run.error["name"] for run in runs} == {"InvocationTooDeep"}

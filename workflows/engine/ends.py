@@ -50,12 +50,12 @@ def lock_with_callers(run_ids: Collection[str]) -> None:
 
 
 def callers_of_gathered(run_ids: Collection[str]) -> list[tuple[str, str, str]]:
-    """Return the steps whose events runs have gathered: each run with its caller and the step."""
+    """Return the steps whose events runs have gathered: each event, its caller and the step."""
     invoking = GatheredEvent.objects.filter(run__in=run_ids, event__cause_step__isnull=False)
-    rows = invoking.values_list("run_id", "event__cause", "event__cause_step")
+    rows = invoking.values_list("event_id", "event__cause", "event__cause_step")
     return [
-        (run_id, caller, step)
-        for run_id, caller, step in rows.order_by("event__cause", "pk")
+        (event_id, caller, step)
+        for event_id, caller, step in rows.order_by("event__cause", "pk")
         if caller is not None and step is not None
     ]
 
@@ -83,16 +83,21 @@ def needs_follow_up(run: TakenRun) -> bool:
 
 def _answer_callers(run: Run) -> None:
     """Give the steps that invoked a run, or whose events it gathered, its output or its error."""
-    callers = [(run.parent_id, run.parent_step)]
+    callers = [(run.event_id, run.parent_id, run.parent_step)]
     if run.gathered is not None:
-        callers += [(caller, step) for _, caller, step in callers_of_gathered([run.pk])]
-    for caller, step in dict.fromkeys(callers):
+        callers += callers_of_gathered([run.pk])
+    is_completed = run.status == RunStatus.COMPLETED
+    for event_id, caller, step in dict.fromkeys(callers):
         if caller is None or step is None:
             continue
-        if run.status == RunStatus.COMPLETED:
-            end_wait(caller, step, output=run.output)
-        else:
-            end_wait(caller, step, error=_error_for_caller(run))
+        end_wait(
+            caller,
+            step,
+            op=StepOp.INVOKE,
+            output=run.output if is_completed else None,
+            error=None if is_completed else _error_for_caller(run),
+            invocation=event_id,
+        )
 
 
 def _error_for_caller(run: Run) -> Failure:

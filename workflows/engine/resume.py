@@ -7,29 +7,46 @@ from django.db.models import Max
 from workflows.clock import clock
 from workflows.engine.failure import Failure
 from workflows.engine.wakeup import wake_workers_after_commit
-from workflows.models import Run, RunStatus, Step, StepStatus, Wait
+from workflows.models import Run, RunStatus, Step, StepOp, StepStatus, Wait
 from workflows.models.run import SUSPENDED, UNENDED, UNLESS_IN_A_LANE
 
 ROOM_FOR_A_SLICE = 100_000  # sequence numbers; a slice takes a few for each of its steps
 
 
-def end_wait(
+def end_wait(  # noqa: PLR0913  an answer has as many parts
     run_id: str,
     step_key: str,
     *,
+    op: StepOp,
     output: Any = None,
     error: Failure | None = None,
     ended_by: str | None = None,
+    invocation: str | None = None,
 ) -> bool:
     """Give a waiting step its result, or its error, and let its run go on.
 
-    Must be called in a transaction; `ended_by` is the event that the step waited for. Returns
-    False where the step waits no longer: it timed out, or something else has ended its wait.
+    Must be called in a transaction. A failed run that is retried goes on with what it had
+    invoked: so that is answered meanwhile, too.
+
+    Args:
+        run_id: the run.
+        step_key: the step.
+        op: what the step must be: changed code may have made another of it.
+        output: its result.
+        error: its error, instead of a result.
+        ended_by: the event that the step waited for.
+        invocation: the event of the run that the step must wait for: it may have timed out, and
+            been retried, and have invoked another one.
+
+    Returns:
+        False where the step does not wait for this any more.
     """
     status = lock_run(run_id)
-    if status not in UNENDED:
+    is_retriable = status == RunStatus.FAILED and op == StepOp.INVOKE
+    if status not in UNENDED and not is_retriable:
         return False
-    ended = Step.objects.filter(run_id=run_id, key=step_key, status=StepStatus.WAITING).update(
+    waiting = Step.objects.filter(run_id=run_id, key=step_key, status=StepStatus.WAITING, op=op)
+    ended = waiting.filter(invocation=invocation).update(
         status=StepStatus.FAILED if error else StepStatus.COMPLETED,
         output=None if error else output,
         error=error,

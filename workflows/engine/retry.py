@@ -6,6 +6,7 @@ from django.db.models import F
 
 from workflows.clock import clock
 from workflows.engine.cancel_rules import follow_cancel_rules
+from workflows.engine.ends import WAITING_OPS
 from workflows.engine.singleton import as_the_only_active
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.models import Run, RunStatus, Step, StepStatus
@@ -30,6 +31,8 @@ def retry_in_transaction(run_id: str) -> bool:
     Step.objects.filter(run_id=run_id, key=run.attempt_step, status=StepStatus.FAILED).update(
         status=StepStatus.RETRYING, ended_at=None, due_at=F("ended_at"), forgiven=F("attempts")
     )
+    # The waits for events and signals ended with the run, and begin anew.
+    Step.objects.filter(run_id=run_id, op__in=WAITING_OPS, status=StepStatus.WAITING).delete()
     with as_the_only_active(run.singleton, action="retried"):
         Run.objects.filter(pk=run_id).update(
             status=RunStatus.QUEUED,

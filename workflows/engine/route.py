@@ -35,7 +35,7 @@ from workflows.engine.tags import NO_TAGS, add_tags, tags_of
 from workflows.engine.transactions import transaction
 from workflows.engine.waits import end_waits_for, route_waits
 from workflows.ids import new_ids
-from workflows.models import Event, Run, RunStatus, RunTag, Wait
+from workflows.models import Event, Run, RunStatus, RunTag, StepOp, Wait
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLOW_SENDERS = timedelta(seconds=5)  # from an event to its commit
@@ -395,7 +395,13 @@ def _refuse_unknown_targets(candidates: Sequence[Candidate]) -> None:
         if event.target and not candidate.routes and event.cause and event.cause_step:
             message = f"No worker has registered a workflow {event.target!r}."
             error = Failure(name="UnknownWorkflow", message=message, traceback="")
-            end_wait(event.cause, event.cause_step, error=error)
+            end_wait(
+                event.cause,
+                event.cause_step,
+                op=StepOp.INVOKE,
+                error=error,
+                invocation=event.id,
+            )
 
 
 def _link_repeats(events: Sequence[UnroutedEvent], now: datetime) -> set[str]:

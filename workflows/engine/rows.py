@@ -98,6 +98,7 @@ class StepRow(NamedTuple):
     started_at: datetime
     ended_at: datetime | None
     due_at: datetime | None
+    invocation: str | None = None
 
 
 class AttemptRow(NamedTuple):

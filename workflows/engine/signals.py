@@ -12,7 +12,7 @@ from workflows.engine.store import may_write
 from workflows.engine.transactions import transaction
 from workflows.errors import LeaseLost, SignalTaken
 from workflows.ids import new_id
-from workflows.models import Wait
+from workflows.models import StepOp, Wait
 
 
 def wait_for_signal(run: TakenRun, row: StepRow, signal: str) -> None:
@@ -50,7 +50,8 @@ def send_signal(signal: str, data: Any) -> str | None:
         tried: set[str] = set()
         # Unlocked: whoever ends a wait locks its run first, and only then its other rows.
         while wait := Wait.objects.filter(signal=signal).exclude(pk__in=tried).first():
-            if end_wait(wait.run_id, wait.step_key or "", output=data):
+            key = wait.step_key or ""
+            if end_wait(wait.run_id, key, op=StepOp.WAIT_FOR_SIGNAL, output=data):
                 return str(wait.run_id)
             tried.add(wait.pk)  # it ended at this moment; another may have taken its place
         return None

@@ -314,6 +314,7 @@ class Tools:
         if answered is None:
             due_at = None if call.timeout is None else clock.now() + call.timeout
             row = self._waiting_row(arrival, StepStatus.WAITING, due_at)
+            row = row._replace(invocation=event.id)
             event = event._replace(cause=run.id, cause_step=arrival.key, target=call.workflow)
             suspend(self._execution, arrival.branch, row, events=[event])
         return answered

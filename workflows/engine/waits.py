@@ -86,8 +86,18 @@ def _end_waits_for_one(event: Event, waits: Sequence[Wait]) -> None:
             continue
         if wait.step_key is None:
             _cancel_by_rule(wait, event)
-        elif end_wait(wait.run_id, wait.step_key, output=envelope(event), ended_by=event.pk):
+        elif _end_by(event, wait.run_id, wait.step_key):
             resumed.add(wait.run_id)  # one event ends at most one wait of a run
+
+
+def _end_by(event: Event, run_id: str, step_key: str) -> bool:
+    return end_wait(
+        run_id,
+        step_key,
+        op=StepOp.WAIT_FOR_EVENT,
+        output=envelope(event),
+        ended_by=event.pk,
+    )
 
 
 def _cancel_by_rule(wait: Wait, event: Event) -> None:
@@ -118,9 +128,7 @@ def _look_back(wait: Wait) -> None:
     ):
         for event in events:
             if event.pk not in used and _holds(wait, event):
-                end_wait(
-                    wait.run_id, wait.step_key or "", output=envelope(event), ended_by=event.pk
-                )
+                _end_by(event, wait.run_id, wait.step_key or "")
                 return
         last = events[-1].position or last
 

@@ -64,6 +64,7 @@ class Step(models.Model):
     due_at = models.DateTimeField(
         null=True, help_text="When it is tried again, or wakes, or times out."
     )
+    invocation = IdField(null=True, help_text="The event whose run it waits for, or waited for.")
     ended_by = IdField(null=True, help_text="The event that ended its wait.")
 
     class Meta:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -52,6 +53,23 @@ Result = TypeVar("Result")
 
 class WorkerKilled(Interrupt):
     """The test's worker dies here, as if killed: not an error that a workflow could handle."""
+
+
+@dataclass(slots=True)
+class LivingLease(TimedLease):
+    """The lease of a worker whose beat goes on, however far a body moves the clock."""
+
+    beat: Callable[[], None] = field(kw_only=True)
+
+    def is_over(self) -> bool:
+        """Tell whether the time is over."""
+        return clock.now() >= self.until
+
+    def require(self) -> None:
+        """Renew the lease where its time is over; raise `LeaseLost` where its worker is dead."""
+        if self.is_over():
+            self.beat()
+        TimedLease.require(self)
 
 
 def _off_the_loop(
@@ -239,17 +257,31 @@ class Workflows:
         if known != self._registered:
             register_workflows(registry, declared_at=self.now(), without_crons=self._installed)
             self._registered = known
+        if self._is_dead:
+            self._worker, self._is_dead = None, False
+        self._beat()
+
+    def _beat(self) -> None:
+        """Renew the lease, or take up another where it was given up; who is dead does not."""
+        if self._is_dead:
+            return
         until = self.now() + configuration().lease
-        if self._worker is None or self._is_dead:
+        if self._worker is None or not self._renewed(self._worker, until):
             self._worker = begin_lease(_identity())
-            self._is_dead = False
-        Worker.objects.filter(pk=self._worker.pk).update(
+            self._lease = LivingLease(until, beat=self._beat)
+        self._lease.until = until
+
+    def _renewed(self, worker: Worker, until: datetime) -> bool:
+        """Move the lease's end on; return False where the worker was given up."""
+        renewed = Worker.objects.filter(pk=worker.pk).update(
             lease_until=until, beat_at=self.now(), workflows=list(registry.ids())
         )
-        self._lease = TimedLease(until)
+        return bool(renewed)
 
     def _round(self) -> bool:
         """Do what a worker does in one round; return whether there was anything to do."""
+        if self._lease.is_over():
+            self._beat()  # a body has moved the clock
         rescue_expired()
         moved = route_events() + look_again() + wake_runs() + fire_schedules() + expire_runs()
         moved += carry_out_operations()

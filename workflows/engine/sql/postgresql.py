@@ -127,6 +127,7 @@ STEP_TYPES = [
     "timestamptz",
     "timestamptz",
     "timestamptz",
+    "text",
 ]
 ATTEMPT_TYPES = ["text", "text", "text", "int", "timestamptz", "timestamptz", "text"]
 RELEASE_TYPES = ["text", "text", "timestamptz", "timestamptz", "text", "text", "int", "text", "int"]
@@ -167,6 +168,7 @@ UPSERT_STEPS = (
             "started_at",
             "ended_at",
             "due_at",
+            "invocation",
         )
     )
     + " WHERE workflows_step.status NOT IN ('completed', 'failed')"

@@ -61,6 +61,7 @@ UPSERT_STEPS = (
             "started_at",
             "ended_at",
             "due_at",
+            "invocation",
         )
     )
     + " WHERE workflows_step.status NOT IN ('completed', 'failed')"
