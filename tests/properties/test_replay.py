@@ -3,8 +3,10 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -33,7 +35,14 @@ JSON_VALUES = st.recursive(
 )
 
 Branch = Callable[[], Coroutine[Any, Any, Any]]
-Seen = dict[str, set[str]]  # by the place in the program: what its step gave, over all passes
+
+
+@dataclass
+class Seen:
+    """What the code of a program saw, over all of its passes."""
+
+    values: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by place
+    orders: list[list[str]] = field(default_factory=list)  # of each pass: places, as they ended
 
 
 @pytest.mark.timeout(300)
@@ -44,13 +53,16 @@ Seen = dict[str, set[str]]  # by the place in the program: what its step gave, o
 def test_a_program_gives_what_it_gives_without_crashes_and_the_same_on_every_pass(
     form: str, program: Any, crashes: list[str]
 ) -> None:
-    expected, of_each_place = outcome(form, program, crashes=[])
+    expected, seen = outcome(form, program, crashes=[])
 
-    found, of_each_place_again = outcome(form, program, crashes=crashes)
+    found, seen_again = outcome(form, program, crashes=crashes)
 
     assert found == expected
-    assert of_each_place_again == of_each_place
-    assert [values for values in of_each_place.values() if len(values) > 1] == []
+    assert seen_again.values == seen.values
+    assert [values for values in seen.values.values() if len(values) > 1] == []
+    if form == "gathered":  # what has reached a pass reaches the next one in the same order
+        for earlier, later in pairwise(seen_again.orders):
+            assert later[: len(earlier)] == earlier
 
 
 @given(value=JSON_VALUES)
@@ -60,7 +72,7 @@ def test_a_value_comes_back_from_storage_as_it_was(value: Any) -> None:
 
 def outcome(form: str, program: Any, *, crashes: list[str]) -> tuple[Any, Seen]:
     """Execute a program; return how its run ended with its steps' results, and what code saw."""
-    seen: Seen = defaultdict(set)
+    seen = Seen()
     with transaction.atomic(), running_workflows() as kit:
         declare_program(form, program, seen)
         for point in crashes:
@@ -102,6 +114,8 @@ class Performance:
         self._form = form
         self._step = step
         self._seen = seen
+        self._order: list[str] = []
+        seen.orders.append(self._order)
 
     async def perform_all(self, parts: Any, place: tuple[int, ...]) -> list[Any]:
         """Do parts one after another."""
@@ -113,7 +127,8 @@ class Performance:
             return await self._side_by_side(branches)
         name = ".".join(map(str, place))
         given = repr(await STEPS[part](f"{part}-{place[-1] % 2}", name, self._step))
-        self._seen[name].add(given)
+        self._seen.values[name].add(given)
+        self._order.append(name)
         return given
 
     async def _side_by_side(self, branches: Sequence[Branch]) -> list[Any]:
