@@ -87,18 +87,22 @@ class Beat:
         while not self._stopped.is_set():
             self._asked.wait(min(BEAT, self._period))
             self._asked.clear()
-            if self._stopped.is_set():
-                return
-            try:
-                self._work()
-                self._mend_pool()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("worker.beat_failed error=%s", error)
-                self._has_failed = True
-                _hang_up()
-            except Exception:  # without a beat the worker would hold its runs and do nothing
-                logger.exception("worker.beat_failed")
-                _hang_up()
+            if not self._stopped.is_set():
+                self._beat_once()
+        _hang_up()
+
+    def _beat_once(self) -> None:
+        """Do a beat's work; without beats the worker would hold its runs and do nothing."""
+        try:
+            self._work()
+            self._mend_pool()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("worker.beat_failed error=%s", error)
+            self._has_failed = True
+            _hang_up()
+        except Exception:
+            logger.exception("worker.beat_failed")
+            _hang_up()
 
     def _work(self) -> None:
         if time.monotonic() >= self._next_renewal:
