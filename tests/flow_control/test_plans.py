@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 
 from workflows.engine.rows import FIRST_OF_ALL
 from workflows.engine.sql import postgresql as statements
@@ -151,6 +151,20 @@ IN_OWN_TRANSACTIONS += [
         ["workflows_run_pkey"],
     ),
     ("position", statements.POSITION_EVENTS, (["event"],), ["workflows_event_pkey"]),
+    ("route", statements.UNROUTED_EVENTS, (NOW, NOW, 500), ["event_unrouted"]),
+    (
+        "pulse",
+        statements.PULSE,
+        {"now": NOW},
+        ["run_arrived", "run_gathering", "run_let_in_from", "run_held_from"],
+    ),
+    (
+        "next due",
+        statements.NEXT_DUE,
+        {"queues": ["default"], "unknown": [], "suspect_after": 2, "now": NOW},
+        ["run_takeable", "run_arrived", "run_timer", "run_expiry", "run_gathering"],
+    ),
+    ("without worker", statements.WITHOUT_WORKER, (), ["run_held_from"]),
 ]
 
 
@@ -171,6 +185,28 @@ def test_a_plan_that_is_kept_from_an_empty_table_uses_the_index(
         assert index in planned, planned
     assert "Seq Scan on workflows_run" not in planned, planned
     assert "Seq Scan on workflows_event" not in planned, planned
+    assert "run_with_status" not in planned, planned
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_what_is_asked_outside_a_transaction_is_planned_by_indexes_too() -> None:
+    asked = "SELECT current_setting('enable_seqscan'), current_setting('enable_hashjoin')"
+
+    inside = statements.run_by_indexes(asked)
+
+    assert inside == [("off", "off")]
+    assert statements.run(asked).fetchall() == [("on", "on")]
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_what_fails_outside_a_transaction_leaves_none_open() -> None:
+    with pytest.raises(DataError):
+        statements.run_by_indexes("SELECT 1 / 0")
+
+    assert statements.run_by_indexes("SELECT 1") == [(1,)]
+    assert connection.connection.info.transaction_status == 0  # idle
 
 
 @on_sqlite
@@ -195,6 +231,7 @@ def test_a_plan_that_is_kept_from_an_empty_table_uses_the_index(
             ["run_takeable", "run_arrived", "run_timer", "run_expiry", "run_gathering"],
             id="next due",
         ),
+        pytest.param(sqlite_statements.WITHOUT_WORKER, ["run_held_from"], id="without worker"),
     ],
 )
 def test_sqlite_takes_the_index_and_sorts_no_queue(statement: str, indexes: list[str]) -> None:
@@ -203,7 +240,7 @@ def test_sqlite_takes_the_index_and_sorts_no_queue(statement: str, indexes: list
     planned = plan_on_sqlite(statement, ["[]"] * count)
 
     for index in indexes:
-        assert f"USING INDEX {index}" in planned, planned
+        assert f"INDEX {index}" in planned, planned
     assert "run_with_status" not in planned, planned
     assert "SCAN workflows_run\n" not in planned, planned
 

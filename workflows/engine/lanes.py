@@ -4,6 +4,7 @@ Only under the engine's lock. Whoever else queues a run leaves that to admission
 among the arrivals: so no sender, and no worker, ever waits for a lane's row.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from workflows.engine.dealing import LaneRow
 from workflows.engine.envelopes import envelope
 from workflows.engine.limits import Placement, Regime
 from workflows.engine.sql import lane_sql
-from workflows.engine.sql.lanes import InLine, LaneUpdate
+from workflows.engine.sql.lanes import InLine, LaneUpdate, NewLane
 from workflows.engine.throttle import microseconds
 from workflows.models import Event, Lane, LaneState, Run
 
@@ -31,7 +32,7 @@ def open_lanes(placements: Iterable[Placement], *, now: datetime) -> list[LaneRo
     states = dict(Lane.objects.filter(pk__in=list(wanted)).values_list("id", "state"))
     new = [placement for id_, placement in wanted.items() if id_ not in states]
     if new:
-        Lane.objects.bulk_create([_lane(placement, now) for placement in new])
+        lane_sql().insert_lanes([_new(placement) for placement in new], now=now)
     idle = [each for id_, each in wanted.items() if states.get(id_, "idle") == LaneState.IDLE]
     _hold([placement.lane for placement in idle if placement.is_held])
     return [_row(placement) for placement in idle if not placement.is_held]
@@ -45,18 +46,14 @@ def leave_for_next_turn(lanes: Sequence[LaneRow], *, now: datetime) -> None:
         lane_sql().update_lanes(sorted(news), now=now)
 
 
-def _lane(placement: Placement, now: datetime) -> Lane:
-    return Lane(
-        id=placement.lane,
-        workflow=placement.workflow,
-        shape=placement.shape,
-        values=list(placement.values),
-        first_limit=placement.limits[0],
-        second_limit=placement.limits[1],
-        pace=placement.pace,
-        state=LaneState.IDLE,
-        idle_since=now,
-        turn=0,
+def _new(placement: Placement) -> NewLane:
+    return NewLane(
+        placement.lane,
+        placement.workflow,
+        placement.shape,
+        json.dumps(placement.values),
+        *placement.limits,
+        placement.pace,
     )
 
 

@@ -18,6 +18,7 @@ from workflows.conf import configuration
 from workflows.engine.ends import follow_up, lock_with_callers
 from workflows.engine.failure import Failure
 from workflows.engine.fingerprint import fingerprint_of
+from workflows.engine.sql import sql
 from workflows.engine.transactions import transaction
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.models import Run, RunStatus, Step, Worker
@@ -31,7 +32,7 @@ logger = logging.getLogger("workflows.rescue")
 def rescue_expired() -> int:
     """Take over from workers whose lease has ended; return how many runs go on."""
     now = clock.now()
-    if not Worker.objects.lost(now).exists() and not _orphaned().exists():
+    if not Worker.objects.lost(now).exists() and not sql().without_worker():
         return 0
     with transaction("rescue"):
         lost = Worker.objects.lost(now).order_by("id").select_for_update(skip_locked=True)
@@ -52,7 +53,7 @@ def _bury(worker_ids: Collection[str]) -> int:
 
 def _orphaned() -> QuerySet[Run]:
     """Runs held by a worker that has no row: it took them at the moment at which it was buried."""
-    return Run.objects.held().exclude(worker_id__in=Worker.objects.values("id"))
+    return Run.objects.filter(worker_id__in=sql().without_worker())
 
 
 def _queue_lost(runs: QuerySet[Run]) -> int:

@@ -66,6 +66,18 @@ class BlockedLanes(NamedTuple):
     pace: str | None
 
 
+class NewLane(NamedTuple):
+    """A lane in which nothing has waited yet."""
+
+    lane_id: str
+    workflow: str
+    shape: str
+    values: str
+    first_limit: str | None
+    second_limit: str | None
+    pace: str | None
+
+
 class LaneUpdate(NamedTuple):
     """What a turn makes of a lane."""
 
@@ -117,6 +129,9 @@ class LaneStatements(Protocol):
 
         They are taken in their order here.
         """
+
+    def insert_lanes(self, rows: Sequence[NewLane], *, now: datetime) -> None:
+        """Write new lanes, which are idle."""
 
     def update_lanes(self, rows: Sequence[LaneUpdate], *, now: datetime) -> None:
         """Write what a turn makes of its lanes."""

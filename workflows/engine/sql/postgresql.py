@@ -39,6 +39,8 @@ BY_INDEXES = ", ".join(
     for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 )
 PLAN_BY_INDEXES = f"SELECT {BY_INDEXES}"
+# In one round trip, for what is asked outside a transaction.
+BEGIN_BY_INDEXES = f"BEGIN; {PLAN_BY_INDEXES}"
 # A process that is stopped while it has the lock would stop all routing: the server hangs up on it.
 ENGINE_LOCK_FOR_A_TIME = f"""
     {ENGINE_LOCK}, set_config('idle_in_transaction_session_timeout', '10s', true), {BY_INDEXES}
@@ -239,12 +241,27 @@ LOCK_RUNS = """
     SELECT id, status, fence, worker_id FROM workflows_run
     WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
 """
+# From one worker's id to the next by the index, from its newest run: older ones may be dead rows.
+WITHOUT_WORKER = """
+    WITH RECURSIVE holder(id) AS (
+        (SELECT worker_id FROM workflows_run WHERE worker_id IS NOT NULL
+            ORDER BY worker_id DESC, place DESC LIMIT 1)
+        UNION ALL
+        SELECT further.worker_id FROM holder CROSS JOIN LATERAL (
+            SELECT worker_id FROM workflows_run WHERE worker_id < holder.id
+            ORDER BY worker_id DESC, place DESC LIMIT 1) AS further
+    )
+    SELECT id FROM holder WHERE NOT EXISTS (
+        SELECT 1 FROM workflows_worker WHERE workflows_worker.id = holder.id)
+"""
+# A queue at a time, in the order of its index: else a planner may read all that is queued.
 NEXT_DUE = f"""
-    SELECT CASE WHEN (
-        SELECT id FROM workflows_run
-        WHERE status = 'queued' AND admitted AND queue = ANY(%(queues)s::text[])
-        AND workflow <> ALL(%(unknown)s::text[]) AND losses < %(suspect_after)s
-        ORDER BY queue, place, id LIMIT 1) IS NOT NULL
+    SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM unnest(%(queues)s::text[]) AS served(queue) CROSS JOIN LATERAL (
+            SELECT id FROM workflows_run
+            WHERE queue = served.queue AND status = 'queued' AND admitted
+            AND workflow <> ALL(%(unknown)s::text[]) AND losses < %(suspect_after)s
+            ORDER BY place, id LIMIT 1) AS takeable)
         OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed)
         OR {MAY_ADMIT} THEN %(now)s ELSE least(
         (SELECT min(wakes_at) FROM workflows_pace WHERE wakes_at IS NOT NULL),
@@ -274,7 +291,7 @@ class PostgreSQL(Statements):
 
     @override
     def pulse(self, *, now: datetime) -> Pulse:
-        return Pulse._make(self._all(PULSE, {"now": now})[0])
+        return Pulse._make(run_by_indexes(PULSE, {"now": now})[0])
 
     @override
     def plan_by_indexes(self) -> None:
@@ -302,7 +319,7 @@ class PostgreSQL(Statements):
     ) -> list[UnroutedEvent]:
         return [
             UnroutedEvent(*row)
-            for row in self._all(UNROUTED_EVENTS, (now, start or LONG_AGO, limit))
+            for row in run_by_indexes(UNROUTED_EVENTS, (now, start or LONG_AGO, limit))
         ]
 
     @override
@@ -343,7 +360,7 @@ class PostgreSQL(Statements):
 
     @override
     def suspect_waits(self, *, queues: Sequence[str], unknown: Sequence[str]) -> bool:
-        return bool(self._all(SUSPECT_WAITS, (list(queues), list(unknown)))[0][0])
+        return bool(run_by_indexes(SUSPECT_WAITS, (list(queues), list(unknown)))[0][0])
 
     @override
     def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:
@@ -379,7 +396,11 @@ class PostgreSQL(Statements):
             "unknown": list(unknown),
             "suspect_after": SUSPECT_AFTER,
         }
-        return cast("datetime | None", self._all(NEXT_DUE, parameters)[0][0])
+        return cast("datetime | None", run_by_indexes(NEXT_DUE, parameters)[0][0])
+
+    @override
+    def without_worker(self) -> list[str]:
+        return [row[0] for row in run_by_indexes(WITHOUT_WORKER)]
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         write(statement, rows)
@@ -399,6 +420,29 @@ def is_own_transaction() -> bool:
 def write(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Execute a statement that takes rows as arrays, one for each column."""
     run(statement, [list(column) for column in zip(*rows, strict=True)])
+
+
+def run_by_indexes(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    """Execute a statement alone, planned as for large tables; return its rows.
+
+    In a transaction of its own, because nothing but that bounds the settings. A caller's
+    transaction is left as it is.
+    """
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    if wrapper.in_atomic_block:
+        return run(statement, parameters).fetchall()
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        cursor = psycopg.Cursor(wrapper.connection)
+        cursor.execute(BEGIN_BY_INDEXES)
+        try:
+            rows = cursor.execute(cast(Any, statement), parameters).fetchall()
+            cursor.execute("COMMIT")
+        except psycopg.Error:
+            if not wrapper.connection.closed:
+                wrapper.connection.rollback()
+            raise
+    return rows
 
 
 def run(statement: str, parameters: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:

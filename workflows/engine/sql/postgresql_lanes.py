@@ -15,6 +15,7 @@ from workflows.engine.sql.lanes import (
     InUse,
     LaneStatements,
     LaneUpdate,
+    NewLane,
     PaceRow,
 )
 from workflows.engine.sql.postgresql import ARRIVED, run, unnested, write
@@ -108,6 +109,11 @@ LET_IN = """
         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))
     RETURNING id
 """
+INSERT_LANES = f"""
+    INSERT INTO workflows_lane
+        (id, workflow, shape, "values", first_limit, second_limit, pace, state, turn, idle_since)
+    SELECT v.*, 'idle', 0, %s::timestamptz FROM {unnested(["text"] * 7)} AS v
+"""  # noqa: S608
 UPDATE_LANES = f"""
     UPDATE workflows_lane AS lane
     SET state = v.state, blocked_on = v.blocked_on, turn = v.turn,
@@ -178,6 +184,11 @@ class PostgreSQLLanes(LaneStatements):
     def let_in(self, run_ids: Sequence[str], *, first_place: int) -> set[str]:
         parameters = {"ids": list(run_ids), "first_place": first_place}
         return {row[0] for row in run(LET_IN, parameters).fetchall()}
+
+    @override
+    def insert_lanes(self, rows: Sequence[NewLane], *, now: datetime) -> None:
+        columns: Any = [list(column) for column in zip(*rows, strict=True)]
+        run(INSERT_LANES, [now, *columns])
 
     @override
     def update_lanes(self, rows: Sequence[LaneUpdate], *, now: datetime) -> None:

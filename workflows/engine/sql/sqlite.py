@@ -175,6 +175,19 @@ LOCK_RUNS = """
     SELECT id, status, fence, worker_id FROM workflows_run
     WHERE id IN (SELECT value FROM json_each(?))
 """
+# From one worker's id to the next by the index.
+WITHOUT_WORKER = """
+    WITH RECURSIVE holder(id) AS (
+        SELECT min(worker_id) FROM workflows_run INDEXED BY run_held_from
+        WHERE worker_id IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(worker_id) FROM workflows_run INDEXED BY run_held_from
+            WHERE worker_id > holder.id)
+        FROM holder WHERE holder.id IS NOT NULL
+    )
+    SELECT id FROM holder WHERE id IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM workflows_worker WHERE workflows_worker.id = holder.id)
+"""
 NEXT_DUE = f"""
     SELECT CASE WHEN EXISTS (
         SELECT 1 FROM workflows_run INDEXED BY run_takeable
@@ -309,6 +322,10 @@ class SQLite(Statements):
         given = json.dumps(list(queues)), json.dumps(list(unknown)), text(now)
         row = self._all(NEXT_DUE, *given, SUSPECT_AFTER)[0]
         return optional_moment(row[0])
+
+    @override
+    def without_worker(self) -> list[str]:
+        return [row[0] for row in self._all(WITHOUT_WORKER)]
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         written = [tuple([text(v) if type(v) is datetime else v for v in row]) for row in rows]

@@ -17,6 +17,7 @@ from workflows.engine.sql.lanes import (
     InUse,
     LaneStatements,
     LaneUpdate,
+    NewLane,
     PaceRow,
 )
 from workflows.engine.sql.sqlite import ARRIVED, cursor, text
@@ -83,6 +84,11 @@ LET_IN = """
     WHERE id IN (SELECT value FROM json_each(?1))
     AND status = 'queued' AND NOT admitted AND is_in_line
     RETURNING id
+"""
+INSERT_LANE = """
+    INSERT INTO workflows_lane
+        (id, workflow, shape, "values", first_limit, second_limit, pace, state, turn, idle_since)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'idle', 0, ?8)
 """
 UPDATE_LANE = """
     UPDATE workflows_lane
@@ -154,6 +160,11 @@ class SQLiteLanes(LaneStatements):
     @override
     def let_in(self, run_ids: Sequence[str], *, first_place: int) -> set[str]:
         return {row[0] for row in _all(LET_IN, json.dumps(list(run_ids)), first_place)}
+
+    @override
+    def insert_lanes(self, rows: Sequence[NewLane], *, now: datetime) -> None:
+        with connection.wrap_database_errors:
+            cursor().executemany(INSERT_LANE, [(*row, text(now)) for row in rows])
 
     @override
     def update_lanes(self, rows: Sequence[LaneUpdate], *, now: datetime) -> None:

@@ -106,3 +106,6 @@ class Statements(Protocol):
         self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
     ) -> datetime | None:
         """Return when there is something to do, `now` or later; None: nothing is known."""
+
+    def without_worker(self) -> list[str]:
+        """Return the ids of workers that hold runs and have no row any more."""
