@@ -28,6 +28,7 @@ from workflows.admin.punctuality import (
     overdue_of,
     overdue_of_code,
 )
+from workflows.admin.redaction import MisplacedMaskError, masked_for, sees_all, unmasked
 from workflows.definitions.cron import firings, in_words
 from workflows.errors import InvalidEvent, InvalidSchedule
 from workflows.models import CronSchedule, Event, OperatorAction, RegisteredWorkflow, Run, Schedule
@@ -109,7 +110,7 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
         """Ask for a schedule's changes, and show when it would fire."""
         require(request, PERMISSION)
         schedule = get_object_or_404(Schedule, pk=schedule_id)
-        form = ScheduleForm(request.POST or None, initial=_initial(schedule))
+        form = ScheduleForm(request.POST or None, initial=_initial(request, schedule))
         return self._answer(request, form, schedule, _("Change this schedule"))
 
     def run_view(self, request: HttpRequest, schedule_id: str) -> HttpResponse:
@@ -167,11 +168,13 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
         if request.method == "POST" and form.is_valid():
             asked = form.asked()
             try:
+                if schedule is not None and not sees_all(request):
+                    asked["event_data"] = unmasked(asked["event_data"], schedule.event_data)
                 coming = client.next_firings(Schedule(**asked), FIRINGS_SHOWN)
                 if "preview" not in request.POST:
                     saved = self._save(request, asked, schedule, form.cleaned_data["reason"])
                     return HttpResponseRedirect(self.page_of(saved.pk))
-            except (InvalidSchedule, InvalidEvent) as error:
+            except (InvalidSchedule, InvalidEvent, MisplacedMaskError) as error:
                 form.add_error(None, str(error))
         context = {**self.admin_site.each_context(request), "title": title}
         context |= {"form": form, "schedule": schedule, "coming": coming}
@@ -305,14 +308,16 @@ def _may_manage(request: HttpRequest) -> bool:
     return request.user.has_perm(f"workflows.{PERMISSION}")
 
 
-def _initial(schedule: Schedule) -> dict[str, Any]:
+def _initial(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
     return {
         "name": schedule.name,
         "cron": schedule.cron,
         "at": schedule.at,
         "tz": schedule.tz,
         "event_name": schedule.event_name,
-        "event_data": json.dumps(schedule.event_data, indent=2, ensure_ascii=False),
+        "event_data": json.dumps(
+            masked_for(request, schedule.event_data), indent=2, ensure_ascii=False
+        ),
     }
 
 
