@@ -17,6 +17,11 @@ from workflows.errors import InvalidDuration
 
 KIB = 1024
 MIB = 1024 * KIB
+SECRETS = (
+    *("password", "passwd", "passphrase", "pin", "secret", "client_secret", "private_key"),
+    *("token", "access_token", "refresh_token", "id_token", "api_key", "authorization"),
+    *("cookie", "set_cookie", "credentials", "card_number", "cvc", "cvv"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Configuration:
         max_result_bytes: of a step's result or a run's output, as JSON.
         retention: how long ended runs and spent events are kept; None: for ever.
         stop_grace: how long a stopping worker waits for bodies.
+        redact_keys: names whose values operators' screens mask for all but superusers, whatever
+            their case, and with or without `-` and `_`.
         queues: the queues that this host serves; None: all.
         threads: runs at once in a worker process.
     """
@@ -48,6 +55,7 @@ class Configuration:
     max_result_bytes: int = 4 * MIB
     retention: timedelta | None = timedelta(days=30)
     stop_grace: timedelta = timedelta(seconds=10)
+    redact_keys: tuple[str, ...] = SECRETS
     queues: tuple[str, ...] | None = None
     threads: int = 64
 
@@ -132,6 +140,14 @@ def _count(key: str, value: object) -> int:
     return value
 
 
+def _names(key: str, value: object) -> tuple[str, ...]:
+    is_list = isinstance(value, list | tuple | set | frozenset)
+    if not is_list or not all(isinstance(name, str) and name.strip() for name in value):  # type: ignore[attr-defined]  # a list of what
+        message = f"WORKFLOWS[{key!r}] cannot be {value!r}: it must be a list of names."
+        raise WrongSetting(message)
+    return tuple(value)  # type: ignore[arg-type]  # it is a list
+
+
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
     key: _count if key.startswith("MAX_") else _duration for key in KEYS
-} | {"RETENTION": _optional_duration}
+} | {"RETENTION": _optional_duration, "REDACT_KEYS": _names}

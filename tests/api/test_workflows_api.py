@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from workflows import Concurrency, Event, Step, workflow
+from workflows import Batch, Concurrency, Debounce, Event, Step, workflow
 from workflows.models import ActorKind, OperatorAction, Run
 from workflows.models import Event as EventModel
 from workflows.testing import Workflows
@@ -136,6 +136,39 @@ def test_an_invoked_run_obeys_a_pause_and_the_limits(
 
     assert statuses == ["queued", "sleeping"]
     assert workflows.run(third).status == "queued"
+
+
+@pytest.mark.parametrize("gathering", ["debounce", "batch"])
+def test_invoking_a_workflow_that_gathers_gives_the_queued_run_that_its_event_is_in(
+    workflows: Workflows, operator: Operator, gathering: str
+) -> None:
+    options: dict[str, Any] = {
+        "debounce": {"debounce": Debounce(period="10s")},
+        "batch": {"batch": Batch(max_size=5, timeout="10s")},
+    }
+
+    @workflow(id="gathers", trigger="go", **options[gathering])
+    def gathers(event: Any, step: Step) -> int:
+        return len(event) if isinstance(event, list) else 1
+
+    workflows.drain()
+    client = operator("Operator")
+
+    answer = client.post("/api/v1/workflows/gathers/invoke", {"data": {"n": 1}}, JSON)
+    workflows.drain()
+    meanwhile = workflows.runs("gathers")[0].status
+    workflows.advance("11s")
+
+    at_first = answer.json()
+    assert (answer.status_code, at_first["workflow"], at_first["status"]) == (
+        201,
+        "gathers",
+        "queued",
+    )
+    assert EventModel.objects.get(pk=at_first["event_ids"][0]).data == {"n": 1}
+    assert meanwhile == "queued"
+    [run] = workflows.runs("gathers")
+    assert (run.id, run.status) == (at_first["id"], "completed")
 
 
 def test_on_failure_workflows_are_invoked_by_their_id_with_its_slash(

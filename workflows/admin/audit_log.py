@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from workflows.admin import display
 from workflows.admin.big_tables import ChoiceFilter, PeriodFilter, ReadOnlyAdmin
+from workflows.admin.redaction import masked
 from workflows.models import ActorKind, OperatorAction
 
 PAGES = {
@@ -80,4 +81,4 @@ class OperatorActionAdmin(ReadOnlyAdmin[OperatorAction]):
     @admin.display(description=_("details"))
     def details_(self, action: OperatorAction) -> str:
         """Show what it changed."""
-        return display.pretty_json(action.details)
+        return display.pretty_json(masked(action.details))

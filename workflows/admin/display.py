@@ -9,7 +9,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
+from workflows.admin.punctuality import Overdue
 from workflows.clock import clock
 from workflows.models import OperatorAction
 
@@ -37,6 +39,22 @@ def moment(at: datetime | None) -> SafeString | str:
         f"{at:%Y-%m-%d %H:%M:%S}",
         ago(at),
     )
+
+
+def lateness(late_by: timedelta | None) -> SafeString:
+    """Say of something that has happened whether it was late."""
+    if late_by is None:
+        return format_html('<span class="wf-quiet-text">{}</span>', _("on time"))
+    return format_html("{} {}", badge("late"), _("by %s") % duration(late_by))
+
+
+def overdue(what: Overdue) -> SafeString:
+    """Say since when a firing is due, and how many more were missed since."""
+    said = format_html("{} {}", badge("late"), _("due %s ago") % duration(clock.now() - what.since))
+    if not what.missed:
+        return said
+    count = f"{what.missed}+" if what.is_many else str(what.missed)
+    return format_html("{}, {}", said, _("%s more missed") % count)
 
 
 def local(at: datetime) -> str:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from workflows import client
 from workflows.admin.acting import LONGEST_REASON, actor_of, attempt, require
+from workflows.admin.redaction import MisplacedMaskError, masked_for, sees_all, unmasked
 from workflows.errors import InvalidEvent
 from workflows.models import Event
 
@@ -42,19 +43,20 @@ class EventActions:
         require(request, "view_payload")
         event = get_object_or_404(Event, pk=event_id)
         form = SendForm(
-            request.POST or None, initial={"name": event.name, "event_data": event.data}
+            request.POST or None,
+            initial={"name": event.name, "event_data": masked_for(request, event.data)},
         )
         form.fields["name"].disabled = True
         if request.method == "POST" and form.is_valid():
             try:
                 sent = client.resend_event(
                     event.pk,
-                    data=form.cleaned_data["event_data"],
+                    data=_as_meant(request, form.cleaned_data["event_data"], event),
                     reason=form.cleaned_data["reason"],
                     actor=actor_of(request),
                 )
                 return _page_of(sent)
-            except InvalidEvent as error:
+            except (InvalidEvent, MisplacedMaskError) as error:
                 form.add_error("event_data", str(error))
         return self._ask_for_event(request, form, _("Edit and send"), event)
 
@@ -115,6 +117,10 @@ class SendForm(DataForm):
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=256)
     field_order = ("name", "event_data", "reason")
+
+
+def _as_meant(request: HttpRequest, data: dict[str, Any], event: Event) -> Any:
+    return data if sees_all(request) else unmasked(data, event.data)
 
 
 def _page_of(event_id: str) -> HttpResponseRedirect:

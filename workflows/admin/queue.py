@@ -1,13 +1,16 @@
 """The queue: how much is due, how long the oldest of it has waited, and what is in hand."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
 from workflows.admin.display import MOST_COUNTED
-from workflows.clock import clock
-from workflows.models import Run, RunStatus, Worker
+from workflows.clock import clock, milliseconds
+from workflows.ids import first_at
+from workflows.models import Housekeeping, MinuteCount, Run, RunStatus, Worker
+
+THROUGHPUT_OVER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,40 @@ def queue_now() -> Queue:
         workers=len(beats),
         last_beat=now - max(beat for _, beat in beats) if beats else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Runs a minute, on average over the latest minutes that were rolled up.
+
+    Attributes:
+        queued: runs that were made.
+        ended: runs that ended, however they did.
+        is_capped: there were more of the first than are counted.
+        until: the end of these minutes; None: nothing was ever rolled up.
+    """
+
+    queued: float
+    ended: float
+    is_capped: bool
+    until: datetime | None
+
+
+def throughput_now() -> Throughput:
+    """Say how much comes in and goes out: beside a backlog, whether it grows or shrinks."""
+    until = Housekeeping.objects.values_list("rolled_up_to", flat=True).first()
+    if until is None:
+        return Throughput(0, 0, is_capped=False, until=None)
+    since = until - THROUGHPUT_OVER
+    minutes = MinuteCount.objects.filter(minute__gte=since, minute__lt=until)
+    ended = minutes.aggregate(total=Sum("count"))["total"] or 0
+    made = counted(
+        Run.objects.filter(
+            pk__gte=first_at(milliseconds(since)), pk__lt=first_at(milliseconds(until))
+        )
+    )
+    per_minute = THROUGHPUT_OVER / timedelta(minutes=1)
+    return Throughput(made / per_minute, ended / per_minute, made >= MOST_COUNTED, until)
 
 
 def counted(rows: "QuerySet[Run]") -> int:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from workflows import client
 from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
 from workflows.admin.event_actions import IndentedJson
+from workflows.admin.redaction import MisplacedMaskError, masked, sees_all, unmasked
 from workflows.admin.timeline import step_name
 from workflows.models import Run
 
@@ -57,6 +58,7 @@ class RunActions:
             run=run,
             from_step=request.GET.get("from_step", ""),
             sees_payloads=sees_payloads,
+            sees_all=sees_all(request),
         )
         if request.method != "POST" or not form.is_valid():
             return self._ask(request, run, form, "workflows/replay_run.html", _("Replay this run"))
@@ -102,9 +104,13 @@ class ReplayForm(forms.Form):
         label=gettext_lazy("Reason"), required=False, max_length=LONGEST_REASON
     )
 
-    def __init__(self, data: Any, *, run: Run, from_step: str, sees_payloads: bool) -> None:
+    def __init__(
+        self, data: Any, *, run: Run, from_step: str, sees_payloads: bool, sees_all: bool
+    ) -> None:
         self._own_data = run.event.data
-        super().__init__(data, initial={"event_data": self._own_data, "from_step": from_step})
+        self._sees_all = sees_all
+        shown = self._own_data if sees_all else masked(self._own_data)
+        super().__init__(data, initial={"event_data": shown, "from_step": from_step})
         names = [step_name(step) for step in run.steps.order_by("sequence")]
         choices = [("", _("the beginning")), *((name, name) for name in names)]
         self.fields["from_step"].choices = choices  # type: ignore[attr-defined]
@@ -116,7 +122,10 @@ class ReplayForm(forms.Form):
         data = self.cleaned_data["event_data"]
         if data is not None and not isinstance(data, dict):
             raise forms.ValidationError(_("Event data is an object: {...}."))
-        return data
+        try:
+            return data if self._sees_all else unmasked(data, self._own_data)
+        except MisplacedMaskError as error:
+            raise forms.ValidationError(str(error)) from error
 
     def changed_event_data(self) -> dict[str, Any] | None:
         """Return the data, where it is other than the event's."""

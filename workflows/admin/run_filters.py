@@ -29,7 +29,9 @@ class StatusFilter(ChoiceFilter):
         status = self.value()
         if not status:
             return queryset
-        if status in ENDED:  # which an index of ended runs finds, of one workflow too
+        if status in ENDED and request.GET.get(WorkflowFilter.parameter_name):
+            # One index has the ended runs of each workflow. Without a workflow, another index has
+            # all that is asked for, unless this is: then each row would have to be looked at.
             queryset = queryset.filter(ended_at__isnull=False)
         return queryset.filter(status=status)
 

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,9 +21,17 @@ from workflows import client
 from workflows.admin import display
 from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
 from workflows.admin.big_tables import ReadOnlyAdmin
+from workflows.admin.punctuality import (
+    Firing,
+    Overdue,
+    latest_of_code,
+    overdue_of,
+    overdue_of_code,
+)
+from workflows.admin.redaction import MisplacedMaskError, masked_for, sees_all, unmasked
 from workflows.definitions.cron import firings, in_words
 from workflows.errors import InvalidEvent, InvalidSchedule
-from workflows.models import CronSchedule, OperatorAction, RegisteredWorkflow, Run, Schedule
+from workflows.models import CronSchedule, Event, OperatorAction, RegisteredWorkflow, Run, Schedule
 
 FIRINGS_SHOWN = 3
 MOST_SHOWN = 15
@@ -36,6 +46,8 @@ class CodeSchedule:
     words: str
     firings: list[datetime]
     last: Run | None
+    fired: Firing | None
+    overdue: Overdue | None
     is_paused: bool
 
 
@@ -49,6 +61,11 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
     search_help_text = gettext_lazy("A schedule's name, or its event's, whole")
     change_list_template = "admin/workflows/schedule/change_list.html"
     change_form_template = "admin/workflows/schedule/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Schedule]":
+        """Read along for when the last firing was planned."""
+        sent = Event.objects.filter(pk=OuterRef("last_event_id"))
+        return super().get_queryset(request).annotate(last_planned_at=Subquery(sent.values("ts")))
 
     def get_urls(self) -> list[URLPattern]:
         """Add the form, and a schedule's buttons."""
@@ -93,7 +110,7 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
         """Ask for a schedule's changes, and show when it would fire."""
         require(request, PERMISSION)
         schedule = get_object_or_404(Schedule, pk=schedule_id)
-        form = ScheduleForm(request.POST or None, initial=_initial(schedule))
+        form = ScheduleForm(request.POST or None, initial=_initial(request, schedule))
         return self._answer(request, form, schedule, _("Change this schedule"))
 
     def run_view(self, request: HttpRequest, schedule_id: str) -> HttpResponse:
@@ -151,11 +168,13 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
         if request.method == "POST" and form.is_valid():
             asked = form.asked()
             try:
+                if schedule is not None and not sees_all(request):
+                    asked["event_data"] = unmasked(asked["event_data"], schedule.event_data)
                 coming = client.next_firings(Schedule(**asked), FIRINGS_SHOWN)
                 if "preview" not in request.POST:
                     saved = self._save(request, asked, schedule, form.cleaned_data["reason"])
                     return HttpResponseRedirect(self.page_of(saved.pk))
-            except (InvalidSchedule, InvalidEvent) as error:
+            except (InvalidSchedule, InvalidEvent, MisplacedMaskError) as error:
                 form.add_error(None, str(error))
         context = {**self.admin_site.each_context(request), "title": title}
         context |= {"form": form, "schedule": schedule, "coming": coming}
@@ -181,17 +200,21 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
 
     @admin.display(description=gettext_lazy("next"))
     def next_(self, schedule: Schedule) -> str:
-        """Show when it fires next."""
-        return display.moment(schedule.due_at)
+        """Show when it fires next, or should have fired."""
+        overdue = overdue_of(schedule)
+        return display.overdue(overdue) if overdue else display.moment(schedule.due_at)
 
     @admin.display(description=gettext_lazy("last"))
     def last_(self, schedule: Schedule) -> str:
         """Show what it sent last."""
         if schedule.last_fired_at is None:
             return display.NOTHING
-        return display.link(
-            "event", schedule.last_event_id, f"{display.ago(schedule.last_fired_at)}"
-        )
+        said = display.link("event", schedule.last_event_id, display.ago(schedule.last_fired_at))
+        planned_at = getattr(schedule, "last_planned_at", None)
+        if planned_at is None:  # pruning has deleted the event
+            return said
+        fired = Firing(planned_at, schedule.last_fired_at)
+        return format_html("{} {}", said, display.lateness(fired.late_by))
 
 
 class ScheduleForm(forms.Form):
@@ -249,10 +272,16 @@ def from_code() -> list[CodeSchedule]:
 def _from_code(row: CronSchedule, *, is_paused: bool) -> CodeSchedule:
     coming = firings(row.line, zone=row.tz, after=row.scheduled_at)
     upcoming = [row.scheduled_at, *(next(coming) for _ in range(FIRINGS_SHOWN - 1))]
-    last = Run.objects.filter(workflow=row.workflow).only("id", "status").order_by("-id").first()
+    last, fired = latest_of_code(row)
     zone = ZoneInfo(row.tz)
     return CodeSchedule(
-        row, in_words(row.line), [at.astimezone(zone) for at in upcoming], last, is_paused
+        row,
+        in_words(row.line),
+        [at.astimezone(zone) for at in upcoming],
+        last,
+        fired,
+        None if is_paused else overdue_of_code(row),  # a paused one fires nothing, on purpose
+        is_paused,
     )
 
 
@@ -270,18 +299,25 @@ def plan_of(schedule: Schedule) -> str:
     return f"{in_words(schedule.cron)} ({schedule.tz})"
 
 
+def _last_firing(schedule: Schedule) -> Firing | None:
+    event = Event.objects.filter(pk=schedule.last_event_id).only("ts", "received_at").first()
+    return Firing(event.ts, event.received_at) if event else None
+
+
 def _may_manage(request: HttpRequest) -> bool:
     return request.user.has_perm(f"workflows.{PERMISSION}")
 
 
-def _initial(schedule: Schedule) -> dict[str, Any]:
+def _initial(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
     return {
         "name": schedule.name,
         "cron": schedule.cron,
         "at": schedule.at,
         "tz": schedule.tz,
         "event_name": schedule.event_name,
-        "event_data": json.dumps(schedule.event_data, indent=2, ensure_ascii=False),
+        "event_data": json.dumps(
+            masked_for(request, schedule.event_data), indent=2, ensure_ascii=False
+        ),
     }
 
 
@@ -292,6 +328,8 @@ def _page(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
         "schedule": schedule,
         "state": state_of(schedule),
         "plan": plan_of(schedule),
+        "overdue": overdue_of(schedule),
+        "fired": _last_firing(schedule),
         "coming": [at.astimezone(zone) for at in client.next_firings(schedule, FIRINGS_SHOWN)],
         "actions": actions.order_by("-id")[:MOST_SHOWN],
         "may_manage": _may_manage(request),

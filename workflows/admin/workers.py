@@ -8,12 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from workflows.admin import display
+from workflows.admin import display, figures
 from workflows.admin.big_tables import ReadOnlyAdmin
-from workflows.admin.queue import queue_now
+from workflows.admin.queue import queue_now, throughput_now
 from workflows.clock import clock
 from workflows.models import Run, Worker
 
+CHARTED = "1h"
 MOST_SHOWN = 5  # runs of a worker
 GREEN = timedelta(seconds=15)
 AMBER = timedelta(seconds=60)
@@ -45,7 +46,13 @@ class WorkerAdmin(ReadOnlyAdmin[Worker]):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the queue above the workers."""
-        context = {"heading": _("Workers and queue"), "queue": queue_now()}
+        over = figures.frame(CHARTED)
+        context = {
+            "heading": _("Workers and queue"),
+            "queue": queue_now(),
+            "throughput": throughput_now(),
+            "charts": [figures.results(over)[0], figures.backlog(over)],
+        }
         return super().changelist_view(request, {**(extra_context or {}), **context})
 
     @admin.display(description=_("last beat"))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
@@ -44,6 +45,10 @@ class WrongMethodError(Exception):
     """Events are sent by POST."""
 
 
+class NoLengthError(Exception):
+    """The body comes in pieces, whose end this server cannot tell."""
+
+
 class WrongMediaTypeError(Exception):
     """The body is no JSON in UTF-8, or is compressed."""
 
@@ -54,6 +59,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     KeyRefusedError: HTTPStatus.UNAUTHORIZED,
     KeyScopeError: HTTPStatus.FORBIDDEN,
     KeyRateError: HTTPStatus.TOO_MANY_REQUESTS,
+    NoLengthError: HTTPStatus.LENGTH_REQUIRED,
     WrongMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     EventTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     InvalidEvent: HTTPStatus.BAD_REQUEST,
@@ -112,8 +118,12 @@ def refused(error: Exception) -> JsonResponse:
 def discard_rest(request: HttpRequest) -> None:
     """Read what a refused request still sends, unless that is far too much."""
     length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) <= MOST_DISCARDED:
-        with suppress(UnreadablePostError):
+    with suppress(UnreadablePostError, NoLengthError, InvalidEvent):
+        if is_chunked(request):
+            read = 0
+            while read < MOST_DISCARDED and (piece := read_pieces(request, DISCARDED_AT_ONCE)):
+                read += len(piece)
+        elif length.isdigit() and int(length) <= MOST_DISCARDED:
             while request.read(DISCARDED_AT_ONCE):
                 pass
 
@@ -146,12 +156,35 @@ def read_body(request: HttpRequest) -> bytes:
     length = request.headers.get("Content-Length", "")
     if length.isdigit() and int(length) > most:
         raise EventTooLarge(f"The body has {length} bytes; {most:,} are allowed.")
-    body = request.read(most + 1)
+    body = read_pieces(request, most + 1) if is_chunked(request) else request.read(most + 1)
     if len(body) > most:
         raise EventTooLarge(f"The body has more than {most:,} bytes.")
     if not body.strip():
         raise InvalidEvent("The body is empty: send an event, or an array of events.")
     return body
+
+
+def read_pieces(request: HttpRequest, size: int) -> bytes:
+    """Return as much of a body in pieces (`Transfer-Encoding: chunked`).
+
+    Django reads as many bytes as Content-Length says, hence nothing of it. gunicorn puts the pieces
+    together, and says so.
+
+    Raises:
+        NoLengthError: the server leaves the pieces as they are.
+        InvalidEvent: they are no pieces, or end too early.
+    """
+    if not request.META.get("wsgi.input_terminated"):
+        raise NoLengthError("Send the body's Content-Length: this server takes no chunks.")
+    try:
+        return bytes(request.META["wsgi.input"].read(size))
+    except Exception as error:  # each server has errors of its own for this
+        raise InvalidEvent("The body's chunks are malformed, or end too early.") from error
+
+
+def is_chunked(request: HttpRequest) -> bool:
+    """Tell whether the body comes in pieces; under ASGI Django has put them together."""
+    return isinstance(request, WSGIRequest) and "Transfer-Encoding" in request.headers
 
 
 def read_events(body: bytes) -> list[Event[Any]]:

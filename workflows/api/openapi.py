@@ -21,6 +21,7 @@ EVENT_REFUSALS = {
     400: "An event is wrong: the message names its place and its fault. Nothing is stored.",
     401: "The event key is unknown, expired or revoked.",
     403: "The event key may not send an event of this name.",
+    411: "The body comes in chunks, which this server does not take: send its Content-Length.",
     413: "An event, or the request, is too large.",
     415: "The body is not JSON in UTF-8.",
     429: "The event key's own rate is used up.",

@@ -55,12 +55,12 @@ def event_rows(
     if not events:
         message = "There is no event to send: the list is empty."
         raise InvalidEvent(message)
-    now = clock.now()
+    now, most_bytes = clock.now(), configuration().max_event_bytes
     ids = new_ids(len(events))
     rows = []
     for place, (id_, event) in enumerate(zip(ids, events, strict=True)):
         try:
-            rows.append(_row(id_, event, now, allow_reserved))
+            rows.append(_row(id_, event, now, allow_reserved=allow_reserved, most_bytes=most_bytes))
         except InvalidEvent as error:
             if len(events) == 1 and not are_listed:
                 raise
@@ -74,30 +74,31 @@ def as_list(events: Sendable | Sequence[Sendable]) -> Sequence[Sendable]:
     return events if isinstance(events, list | tuple) else [cast("Sendable", events)]
 
 
-def _row(id_: str, given: Sendable, now: datetime, allow_reserved: bool) -> EventRow:  # noqa: FBT001
+def _row(
+    id_: str, given: Sendable, now: datetime, *, allow_reserved: bool, most_bytes: int
+) -> EventRow:
     event = _enveloped(given)
     validate_event_name(event.name, allow_reserved=allow_reserved)
     ts = _require_ts(event.ts) or now
     row = EventRow(
         id=id_,
         name=event.name,
-        data=_data_text(event),
+        data=_data_text(event, most_bytes),
         # The SDKs send an empty id for none; as an id it would make all such events repeats.
         external_id=_require_text(event.id, "id", most=MAX_EXTERNAL_ID) or None,
         ts=ts,
         received_at=now,
         due_at=max(ts, now),
-        user=_user_text(event.user),
+        user=_user_text(event.user, most_bytes),
         v=_require_text(event.v, "v"),
         cause=None,
     )
-    _require_size(row)
+    _require_size(row, most_bytes)
     return row
 
 
-def _require_size(row: EventRow) -> None:
+def _require_size(row: EventRow, most: int) -> None:
     """Refuse an event that is too large as a whole, as compact JSON."""
-    most = configuration().max_event_bytes
     characters = len(row.data) + len(row.user or "") + len(row.v or "") + 2 * LONGEST_TEXT
     if characters * MOST_BYTES_A_CHARACTER <= most:
         return  # as almost always, without writing it all once more
@@ -119,20 +120,20 @@ def _enveloped(given: object) -> Event[Any]:
     raise InvalidEvent(message)
 
 
-def _data_text(event: Event[Any]) -> str:
+def _data_text(event: Event[Any], most_bytes: int) -> str:
     """Return the wire form as JSON: of typed data its class's, of a dict its own."""
     data = event.data
     if isinstance(data, EventData):
         wire = data.to_wire()
     else:
         wire = wire_data(event.name, {} if data is None else data)
-    return require_storable_event_data(wire, max_bytes=configuration().max_event_bytes)
+    return require_storable_event_data(wire, max_bytes=most_bytes)
 
 
-def _user_text(user: object) -> str | None:
+def _user_text(user: object, most_bytes: int) -> str | None:
     if user is None:
         return None
-    return require_storable_event_data(user, max_bytes=configuration().max_event_bytes, what="user")
+    return require_storable_event_data(user, max_bytes=most_bytes, what="user")
 
 
 def _require_ts(ts: object) -> datetime | None:

@@ -11,6 +11,7 @@ from workflows.admin import dashboard as board
 from workflows.admin import display
 from workflows.admin import filter_bar as bar
 from workflows.admin.menu import Group, menu_for
+from workflows.admin.redaction import masked_for
 from workflows.admin.timeline import Bar
 
 register = template.Library()
@@ -19,13 +20,20 @@ register.simple_tag(display.badge, name="badge")
 register.simple_tag(display.moment, name="moment")
 register.simple_tag(display.duration, name="duration")
 register.simple_tag(display.capped, name="capped")
-register.simple_tag(display.pretty_json, name="json")
 register.simple_tag(display.link, name="link")
 register.simple_tag(display.link_to_badge, name="link_to_badge")
 register.simple_tag(display.local, name="local")
+register.simple_tag(display.lateness, name="lateness")
+register.simple_tag(display.overdue, name="overdue")
 register.filter("visible", display.visible)
 register.simple_tag(display.sentence, name="sentence")
 register.simple_tag(bar.pages, name="pages")
+
+
+@register.simple_tag(takes_context=True, name="json")
+def shown_json(context: dict[str, Any], value: Any) -> SafeString:
+    """Write JSON as the operator may see it."""
+    return display.pretty_json(masked_for(context["request"], value))
 
 
 @register.simple_tag(takes_context=True)

@@ -148,6 +148,12 @@ def insert(table: str, columns: Sequence[str], types: Sequence[str]) -> str:
 
 
 INSERT_EVENTS = insert("workflows_event", EventRow._fields, EVENT_TYPES)
+# Arrays are written in Python, value by value; COPY is written in C, and takes a third of the time.
+# For a few rows its two more round trips cost more than that.
+MANY_EVENTS = 100
+COPY_EVENTS = "COPY workflows_event ({}) FROM STDIN".format(
+    ", ".join(f'"{column}"' for column in EventRow._fields)
+)
 INSERT_RUNS = insert("workflows_run", RunRow._fields, RUN_TYPES).replace(
     "singleton) SELECT *",
     "singleton, fence, losses, lonely_losses, attempt, attempt_sequence, is_woken, is_let_in)"
@@ -311,7 +317,10 @@ class PostgreSQL(Statements):
 
     @override
     def insert_events(self, rows: Sequence[EventRow]) -> None:
-        self._write(INSERT_EVENTS.replace(", user,", ', "user",'), rows)
+        if len(rows) >= MANY_EVENTS:
+            copy(COPY_EVENTS, rows)
+        else:
+            self._write(INSERT_EVENTS.replace(", user,", ', "user",'), rows)
 
     @override
     def unrouted_events(
@@ -443,6 +452,17 @@ def run_by_indexes(statement: str, parameters: Any = None) -> list[tuple[Any, ..
                 wrapper.connection.rollback()
             raise
     return rows
+
+
+def copy(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write many rows as one stream."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        cursor = psycopg.Cursor(wrapper.connection)
+        with cursor.copy(cast(Any, statement)) as stream:
+            for row in rows:
+                stream.write_row(row)
 
 
 def run(statement: str, parameters: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
