@@ -39,6 +39,36 @@ def test_a_list_is_answered_in_its_order(client: Client, key: str) -> None:
     assert [stored[id_].name for id_ in answer.json()["ids"]] == ["e/0", "e/1", "e/2"]
 
 
+def test_many_events_are_stored_each_as_it_was_sent(client: Client, key: str) -> None:
+    sent = [
+        {
+            "name": f"many/{n}",
+            "data": {"n": n, "text": "tab\t, line\n, back\\slash \\N, snow \u2603"},
+            "id": f"own-{n}" if n % 2 else None,
+            "user": {"n": n} if n % 3 else None,
+            "v": "1" if n % 5 else None,
+            "ts": 1_700_000_000_000 + n,
+        }
+        for n in range(250)
+    ]
+
+    ids = client.post(f"/e/{key}", sent, content_type="application/json").json()["ids"]
+
+    stored = Event.objects.in_bulk(ids)
+    assert len(stored) == 250
+    assert [
+        {
+            "name": each.name,
+            "data": each.data,
+            "id": each.external_id,
+            "user": each.user,
+            "v": each.v,
+            "ts": round(each.ts.timestamp() * 1000),
+        }
+        for each in (stored[id_] for id_ in ids)
+    ] == sent
+
+
 def test_the_key_may_stand_in_a_header(client: Client, key: str) -> None:
     answer = client.post(
         "/api/v1/events",
