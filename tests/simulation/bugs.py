@@ -34,6 +34,7 @@ from workflows.engine.catalogue import Catalogue
 from workflows.engine.execution import TimedLease
 from workflows.engine.gather import Window, Windows
 from workflows.engine.idempotency import SeenValues
+from workflows.engine.limits import Regime
 from workflows.engine.rate_limit import Acceptances
 from workflows.engine.rows import EventRow, Held, TakenRun, UnroutedEvent
 from workflows.engine.singleton import Singletons
@@ -306,11 +307,9 @@ def windows_are_closed_without_a_look_at_their_time() -> AbstractContextManager[
     return patch.object(RunQuerySet, "gathering_until", all_windows)
 
 
-def paused_workflows_are_taken_from() -> AbstractContextManager[object]:
-    def unknown_alone(self: Any, known: Any) -> list[str]:
-        return [id_ for id_ in self.ids if id_ not in known]
-
-    return patch.object(Catalogue, "withheld_from", unknown_alone)
+def a_pause_is_ignored() -> AbstractContextManager[object]:
+    """By admission, and by those who take: each alone would keep the other one's runs."""
+    return patch.object(Regime, "is_paused", new=False)
 
 
 def a_resume_leaves_lanes_held() -> AbstractContextManager[object]:
@@ -385,7 +384,7 @@ BUGS: tuple[Bug, ...] = (
     a_debounced_run_keeps_its_first_event,
     an_open_window_takes_no_more_events,
     windows_are_closed_without_a_look_at_their_time,
-    paused_workflows_are_taken_from,
+    a_pause_is_ignored,
     a_resume_leaves_lanes_held,
     repeats_are_looked_for_without_the_lock,
 )

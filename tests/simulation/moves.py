@@ -43,7 +43,7 @@ class Moves:
             self.retry: 3,
             self.replay: 1,
             self.send_repeats: 2,
-            self.send_many: 3,
+            self.send_many: 9,
             self.pause: 2,
             self.resume: 2,
         }

@@ -19,10 +19,10 @@ from tests.simulation.simulation import BrokenHistory, simulate
 
 SOURCES = [Path("workflows/client.py"), *Path("workflows/engine").glob("*.py")]
 GROUPS = 4
-SEEDS_OF_A_GROUP = 8
+SEEDS_OF_A_GROUP = 6
 RUNS_OF_A_HISTORY = 35  # on average, at least
 # Found a flaw of the engine, or of an early draft of it, once.
-SEEDS_THAT_FAILED_ONCE = (1, 3, 4, 5, 6, 7, 12, 18, 19, 22, 33, 40)
+SEEDS_THAT_FAILED_ONCE = (1, 3, 5, 7, 12, 33)
 SEEDS_FOR_A_BUG = 40
 # A planted bug must be caught soon; so more goes wrong than usual.
 WILD = Odds(kill=6, pause=12, lost_answer=8, statement_error=8)
