@@ -10,7 +10,6 @@ from typing import Any
 from unittest.mock import patch
 
 from django.db.models import F
-from greenlet import getcurrent
 
 from workflows.clock import clock
 from workflows.engine import (
@@ -30,7 +29,6 @@ from workflows.engine import (
     waits,
     wake,
 )
-from workflows.engine.catalogue import Catalogue
 from workflows.engine.execution import TimedLease
 from workflows.engine.gather import Window, Windows
 from workflows.engine.idempotency import SeenValues
@@ -322,30 +320,6 @@ def a_resume_leaves_lanes_held() -> AbstractContextManager[object]:
     return patch.object(settle, "_hold_or_free_lanes", hold)
 
 
-@contextmanager
-def repeats_are_looked_for_without_the_lock() -> Iterator[None]:
-    """Two routers look at once, and neither sees the event that the other one is routing."""
-    originals, plain_candidate = route._originals, route.candidate
-    seen: dict[Any, dict[str | None, str]] = {}
-
-    def candidate(event: UnroutedEvent, catalogue: Catalogue) -> route.Candidate:
-        if event.external_id is not None:
-            found = seen.setdefault(getcurrent(), {})
-            found.pop(event.external_id, None)
-            found.update(originals({event.external_id}, clock.now()))
-        return plain_candidate(event, catalogue)
-
-    def as_seen_before(external_ids: set[str], now: Any) -> dict[str | None, str]:
-        found = seen.get(getcurrent(), {})
-        return {id_: found[id_] for id_ in external_ids if id_ in found}
-
-    with (
-        patch.object(route, "candidate", candidate),
-        patch.object(route, "_originals", as_seen_before),
-    ):
-        yield
-
-
 BUGS: tuple[Bug, ...] = (
     no_fence,
     any_fence_of_a_running_run,
@@ -386,5 +360,4 @@ BUGS: tuple[Bug, ...] = (
     windows_are_closed_without_a_look_at_their_time,
     a_pause_is_ignored,
     a_resume_leaves_lanes_held,
-    repeats_are_looked_for_without_the_lock,
 )
