@@ -3,6 +3,9 @@
 from typing import Any
 
 from workflows import Concurrency, Event, Step, workflow
+from workflows.engine.route import look_again, route_events
+from workflows.engine.wake import wake_runs
+from workflows.models import Run, Worker
 from workflows.testing import Workflows
 
 KEY = "event.data.account"
@@ -39,6 +42,27 @@ def test_a_sleeping_run_holds_its_slot_that_counts_active_runs(workflows: Workfl
     workflows.advance("1h")
 
     assert statuses(workflows) == ["completed", "completed", "sleeping"]
+
+
+def test_a_run_that_no_worker_could_take_goes_on_though_others_wait_for_its_slot(
+    workflows: Workflows,
+) -> None:
+    declare_sleeper(Concurrency(1, counts="active"))
+    workflows.send("go", {})
+    workflows.send("go", {})
+    workflows.drain()
+    Run.objects.filter(status="sleeping").update(due_at=workflows.now())
+    assert wake_runs() == 1
+    while route_events() + look_again():
+        pass
+    assert Run.objects.takeable().count() == 1
+
+    Worker.objects.update(lease_until=workflows.now())
+    look_again()
+    assert Run.objects.takeable().count() == 0
+    workflows.advance("1h")
+
+    assert statuses(workflows) == ["completed", "sleeping"]
 
 
 def test_each_value_of_a_key_has_slots_of_its_own(workflows: Workflows) -> None:

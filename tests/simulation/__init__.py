@@ -8,7 +8,8 @@
     faults        deaths, pauses, errors of the database, lost answers, jumps of the clock
     moves         what senders and operators do meanwhile
     snapshots     the engine's tables at one moment
-    invariants    what must be so after every transaction, and at the end
+    flow_control  what must be so of limits, gates and pauses
+    invariants    what else must be so after every transaction, and at the end
     simulation    one history
     bugs          planted ones, each of which the invariants must notice
 

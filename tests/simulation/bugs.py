@@ -16,9 +16,12 @@ from workflows.engine import (
     arrival,
     body,
     cancel,
+    gates,
+    gather,
     rescue,
     resume,
     route,
+    settle,
     signals,
     steps,
     store,
@@ -27,9 +30,16 @@ from workflows.engine import (
     wake,
 )
 from workflows.engine.execution import TimedLease
+from workflows.engine.gather import Window, Windows
+from workflows.engine.idempotency import SeenValues
+from workflows.engine.limits import Regime
+from workflows.engine.rate_limit import Acceptances
 from workflows.engine.rows import EventRow, Held, TakenRun, UnroutedEvent
-from workflows.engine.sql import sql, sqlite
+from workflows.engine.singleton import Singletons
+from workflows.engine.sql import sql, sqlite, sqlite_lanes
+from workflows.engine.throttle import PaceOf
 from workflows.models import RunStatus
+from workflows.models.run import RunQuerySet
 from workflows.models.worker import WorkerQuerySet
 from workflows.workers import process
 
@@ -189,6 +199,127 @@ def cancelled_runs_get_answers() -> AbstractContextManager[object]:
     return patch.object(resume, "UNENDED", tuple(RunStatus))
 
 
+def the_memory_of_rate_limits_is_lost() -> AbstractContextManager[object]:
+    return patch.object(Acceptances, "_count", lambda self, rule, keys: None)
+
+
+def seen_values_are_forgotten() -> AbstractContextManager[object]:
+    return patch.object(SeenValues, "write", lambda self: None)
+
+
+def singletons_are_not_looked_for() -> AbstractContextManager[object]:
+    """The database refuses the second one, and with it all that is routed in the same turn."""
+    active = RunQuerySet.active_singletons
+    return patch.object(RunQuerySet, "active_singletons", lambda self, keys: active(self, []))
+
+
+def a_singleton_is_not_written_as_one() -> AbstractContextManager[object]:
+    judged_row = route._judged_row
+
+    def without(row: Any, verdict: Any) -> Any:
+        return judged_row(row, verdict)._replace(singleton=None)
+
+    return patch.object(route, "_judged_row", without)
+
+
+def a_singleton_skips_where_it_should_replace() -> AbstractContextManager[object]:
+    def refusal(self: Any, rule: Any, mark: Any) -> str | None:
+        return "singleton" if mark.digest in self._active else None
+
+    return patch.object(Singletons, "refusal", refusal)
+
+
+def slots_of_cancelled_runs_are_free_too_early() -> AbstractContextManager[object]:
+    condition = "WHERE worker_id IN (SELECT id FROM workflows_worker)"
+    statement = sqlite_lanes.IN_USE.replace(condition, condition + " AND ended_at IS NULL")
+    assert statement != sqlite_lanes.IN_USE
+    return patch.object(sqlite_lanes, "IN_USE", statement)
+
+
+def slots_of_runs_at_work_are_not_counted() -> AbstractContextManager[object]:
+    condition = "WHERE worker_id IN (SELECT id FROM workflows_worker)"
+    statement = sqlite_lanes.IN_USE.replace(condition, condition + " AND 0")
+    assert statement != sqlite_lanes.IN_USE
+    return patch.object(sqlite_lanes, "IN_USE", statement)
+
+
+def sleepers_count_as_inactive() -> AbstractContextManager[object]:
+    statement = sqlite_lanes.ACTIVE.replace("is_let_in", "is_let_in AND status <> 'sleeping'")
+    assert statement != sqlite_lanes.ACTIVE
+    return patch.object(sqlite_lanes, "ACTIVE", statement)
+
+
+def lanes_are_served_in_the_order_of_ids() -> AbstractContextManager[object]:
+    """Head starts are of no use."""
+    statement = sqlite_lanes.FIRST_IN.replace("ORDER BY rank, id", "ORDER BY id")
+    assert statement != sqlite_lanes.FIRST_IN
+    return patch.object(sqlite_lanes, "FIRST_IN", statement)
+
+
+def a_throttle_does_not_count() -> AbstractContextManager[object]:
+    return patch.object(PaceOf, "use", lambda self: None)
+
+
+def a_full_batch_goes_on() -> AbstractContextManager[object]:
+    join = Window.join
+
+    def without_end(self: Window, *arguments: Any) -> None:
+        join(self, *arguments)
+        self.is_full = False
+
+    return patch.object(Window, "join", without_end)
+
+
+def what_comes_late_joins_an_overdue_window() -> AbstractContextManager[object]:
+    return patch.object(gates, "close_overdue", lambda keys, catalogue, now: None)
+
+
+def a_debounce_closes_though_events_come() -> AbstractContextManager[object]:
+    def closes_at(rule: Any, *, opened_at: Any, last: Any) -> Any:
+        return opened_at + rule.wait
+
+    return patch.object(gather, "closes_at", closes_at)
+
+
+def a_debounced_run_keeps_its_first_event() -> AbstractContextManager[object]:
+    return patch.object(route, "_supersede", lambda windows: None)
+
+
+def an_open_window_takes_no_more_events() -> AbstractContextManager[object]:
+    """What joins a window of an earlier turn is lost."""
+    write = Windows.write
+
+    def lose(self: Windows, catalogue: Any) -> None:
+        for window in self._all:
+            if not window.is_new:
+                window.joined.clear()
+        write(self, catalogue)
+
+    return patch.object(Windows, "write", lose)
+
+
+def windows_are_closed_without_a_look_at_their_time() -> AbstractContextManager[object]:
+    def all_windows(runs: Any, moment: Any) -> Any:
+        return runs.filter(gathering__isnull=False)
+
+    return patch.object(RunQuerySet, "gathering_until", all_windows)
+
+
+def a_pause_is_ignored() -> AbstractContextManager[object]:
+    """By admission, and by those who take: each alone would keep the other one's runs."""
+    return patch.object(Regime, "is_paused", new=False)
+
+
+def a_resume_leaves_lanes_held() -> AbstractContextManager[object]:
+    free_or_hold = settle._hold_or_free_lanes
+
+    def hold(regime: Any) -> None:
+        if regime.is_paused:
+            free_or_hold(regime)
+
+    return patch.object(settle, "_hold_or_free_lanes", hold)
+
+
 BUGS: tuple[Bug, ...] = (
     no_fence,
     any_fence_of_a_running_run,
@@ -211,4 +342,22 @@ BUGS: tuple[Bug, ...] = (
     one_event_ends_two_waits,
     ended_runs_are_cancelled,
     cancelled_runs_get_answers,
+    the_memory_of_rate_limits_is_lost,
+    seen_values_are_forgotten,
+    singletons_are_not_looked_for,
+    a_singleton_is_not_written_as_one,
+    a_singleton_skips_where_it_should_replace,
+    slots_of_cancelled_runs_are_free_too_early,
+    slots_of_runs_at_work_are_not_counted,
+    sleepers_count_as_inactive,
+    lanes_are_served_in_the_order_of_ids,
+    a_throttle_does_not_count,
+    a_full_batch_goes_on,
+    what_comes_late_joins_an_overdue_window,
+    a_debounce_closes_though_events_come,
+    a_debounced_run_keeps_its_first_event,
+    an_open_window_takes_no_more_events,
+    windows_are_closed_without_a_look_at_their_time,
+    a_pause_is_ignored,
+    a_resume_leaves_lanes_held,
 )

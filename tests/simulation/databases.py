@@ -9,6 +9,8 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
+from tests.simulation.snapshots import CHANGES, triggers
+
 EFFECTS = """
     CREATE TABLE simulation_effect (
         id INTEGER PRIMARY KEY,
@@ -59,3 +61,6 @@ def _create_tables(wrapper: DatabaseWrapper) -> None:
         for model in apps.get_app_config("workflows").get_models():
             editor.create_model(model)
         editor.execute(EFFECTS)
+        editor.execute(CHANGES)
+        for trigger in triggers():
+            editor.execute(trigger, params=None)

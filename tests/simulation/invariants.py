@@ -6,9 +6,10 @@ from collections.abc import Set
 from datetime import datetime
 from typing import Any
 
-from tests.simulation.journal import Broken, Journal
+from tests.simulation.flow_control import FlowControl
+from tests.simulation.journal import Broken, Journal, require
 from tests.simulation.snapshots import EMPTY, EventNow, RunNow, Snapshot, StepNow
-from tests.simulation.workflows import MOST_LIMITED, STARTS
+from tests.simulation.workflows import GATHERING, STARTS
 from workflows.engine.catalogue import ABOUT_ENDS
 from workflows.models.run import ENDED, SUSPENDED, UNENDED
 
@@ -16,7 +17,7 @@ WAITS = ("wait_for_event", "wait_for_signal", "invoke")
 STEP_ENDED = ("completed", "failed")
 LETS_GO = ("store", "give back", "give back forgotten")
 MAX_WORKER_LOSSES = 3
-EXPECTED = {name: {name} for name in STARTS} | {"told": {"told"}}
+EXPECTED = {name: {name} for name in STARTS if name not in GATHERING} | {"told": {"told"}}
 
 
 class Invariants:
@@ -26,6 +27,7 @@ class Invariants:
         self._journal = journal
         self._before = EMPTY
         self._positioned_at: dict[str, datetime] = {}
+        self._flow_control = FlowControl(journal, self._positioned_at)
         self._retried: Counter[str] = Counter()
         self._woken: set[str] = set()  # runs whose wait ended while they were running
 
@@ -40,48 +42,49 @@ class Invariants:
         """
         before, self._before = self._before, after
         move = Move(transaction, worker_ids, now.replace(tzinfo=None))
-        for id_, run in after.runs.items():
-            earlier = before.runs.get(id_)
+        for id_ in after.changed.get("runs", ()):
+            require(id_ in after.runs, "a run disappeared")
+            earlier, run = before.runs.get(id_), after.runs[id_]
             if earlier != run:
                 self._check_run(earlier, run, before, move)
-        for key, step in after.steps.items():
-            earlier_step = before.steps.get(key)
+        for key in after.changed.get("steps", ()):
+            require(key in after.steps, "a step disappeared")
+            earlier_step, step = before.steps.get(key), after.steps[key]
             if earlier_step != step:
                 self._check_step(earlier_step, step, before, after, move)
-        for id_, event in after.events.items():
-            if event.position is not None and id_ not in self._positioned_at:
-                self._positioned_at[id_] = move.now
-        _require(before.steps.keys() <= after.steps.keys(), "a step disappeared")
-        _require(before.runs.keys() <= after.runs.keys(), "a run disappeared")
-        _require_exact_effects(after)
-        slots = [run for run in after.runs.values() if run.workflow == "limited" and run.worker_id]
-        _require(len(slots) <= MOST_LIMITED, f"a limit was exceeded: {slots}")
+        for id_ in after.changed.get("events", ()):
+            require(id_ in after.events, "an event disappeared")
+            if after.events[id_].position is not None:
+                self._positioned_at.setdefault(id_, move.now)
+        if after.has_changed("steps", "effects"):
+            _require_exact_effects(after)
+        self._flow_control.check(before, after, move.now)
 
     def _check_run(
         self, before: RunNow | None, after: RunNow, tables: Snapshot, move: "Move"
     ) -> None:
         if before is None:
             may_be = ("queued", "skipped", "cancelled")  # cancelled by the next event of its batch
-            _require(after.status in may_be, f"{after} began elsewhere")
+            require(after.status in may_be, f"{after} began elsewhere")
             return
         if before.status in ENDED:
             self._check_ended(before, after, move)
-        _require(after.fence >= before.fence, f"the fence of {after.id} fell")
+        require(after.fence >= before.fence, f"the fence of {after.id} fell")
         forgiving = move.name in ("retry", "rescue")  # a rescue forgives a run that got on
-        _require(after.losses >= before.losses or forgiving, "losses were forgotten")
+        require(after.losses >= before.losses or forgiving, "losses were forgotten")
         if before.status != "running" and after.status == "running":
-            _require(move.name == "take", f"{after.id} was taken by {move.name!r}")
-            _require(after.fence > before.fence, f"a take of {after.id} left its fence")
+            require(move.name == "take", f"{after.id} was taken by {move.name!r}")
+            require(after.fence > before.fence, f"a take of {after.id} left its fence")
             _require_alive(tables, after.worker_id, move)
             self._woken.discard(after.id)
         if before.status == "running" and after.status != "running":
             self._check_letting_go(before, after, tables, move)
         if before.status == "running" and after.status == "running":
             same = (before.worker_id, before.fence) == (after.worker_id, after.fence)
-            _require(same, f"{after.id} changed hands while it was running")
+            require(same, f"{after.id} changed hands while it was running")
         if after.lonely_losses > before.lonely_losses:
             held = [run for run in tables.runs.values() if run.worker_id == before.worker_id]
-            _require(len(held) == 1, f"a neighbour's death was counted against {after.id}")
+            require(len(held) == 1, f"a neighbour's death was counted against {after.id}")
 
     def _check_ended(self, before: RunNow, after: RunNow, move: "Move") -> None:
         if move.name == "retry" and before.status == "failed":
@@ -91,34 +94,32 @@ class Invariants:
             worker_id=None, losses=after.losses, lonely_losses=after.lonely_losses
         )
         unchanged = freed == after
-        _require(unchanged and before.status == "cancelled", f"{before.id} had ended: {after}")
+        require(unchanged and before.status == "cancelled", f"{before.id} had ended: {after}")
 
     def _check_letting_go(
         self, before: RunNow, after: RunNow, tables: Snapshot, move: "Move"
     ) -> None:
         """Say that a run left its holder's hands by its own doing, by a cancel, or by a death."""
         if after.status == "cancelled":
-            _require(after.fence > before.fence, f"a cancel of {after.id} left its fence")
-            _require(after.worker_id == before.worker_id, "a cancel freed a slot that is in use")
+            require(after.fence > before.fence, f"a cancel of {after.id} left its fence")
+            require(after.worker_id == before.worker_id, "a cancel freed a slot that is in use")
         elif move.name == "rescue":
-            _require(after.fence > before.fence, f"a rescue of {after.id} left its fence")
+            require(after.fence > before.fence, f"a rescue of {after.id} left its fence")
             lease = tables.workers.get(before.worker_id or "")
             dead = self._journal.dead_workers
-            is_over = lease is None or lease <= move.now or before.worker_id in dead
+            is_over = lease is None or lease.lease_until <= move.now or before.worker_id in dead
             # A rescue looks at the clock, may be paused, and goes on after the clock went back.
-            _require(
+            require(
                 is_over or self._journal.clock_went_back,
                 f"{after.id} was taken from a worker whose lease goes on",
             )
         else:
             is_asleep = after.status in SUSPENDED and after.id in self._woken
-            _require(not is_asleep, f"{after.id} sleeps over the end of a wait of its own")
+            require(not is_asleep, f"{after.id} sleeps over the end of a wait of its own")
             ours = before.worker_id in move.worker_ids and move.name in LETS_GO
-            _require(ours, f"{after.id} was let go by {move}, though {before.worker_id} held it")
+            require(ours, f"{after.id} was let go by {move}, though {before.worker_id} held it")
         if after.status == "failed" and move.name == "rescue":
-            _require(
-                after.lonely_losses >= MAX_WORKER_LOSSES, f"{after.id} was condemned too early"
-            )
+            require(after.lonely_losses >= MAX_WORKER_LOSSES, f"{after.id} was condemned too early")
 
     def _check_step(
         self,
@@ -130,7 +131,7 @@ class Invariants:
     ) -> None:
         if before is not None and before.status in STEP_ENDED:
             is_retry = move.name == "retry" and before.status == "failed"
-            _require(is_retry, f"the stored step {before} became {after}")
+            require(is_retry, f"the stored step {before} became {after}")
             return
         run = tables.runs.get(after.run_id)
         is_answer = after.op in WAITS and after.status in STEP_ENDED and move.name != "take"
@@ -142,16 +143,16 @@ class Invariants:
                 each.parent_id == after.run_id and each.worker_id in move.worker_ids
                 for each in tables.runs.values()
             )
-            _require(not by_another or child, f"{move} wrote {after.step_id} of {run}")
+            require(not by_another or child, f"{move} wrote {after.step_id} of {run}")
             if not child and run is not None:
-                _require(run.status == "running", f"{move} wrote a step of {run}")
+                require(run.status == "running", f"{move} wrote a step of {run}")
         # A failed run may be retried, so that what it had invoked still answers it.
         is_kept = is_answer and after.op == "invoke" and run is not None and run.status == "failed"
         if run is not None and run.status in ENDED and move.name != "replay" and not is_kept:
             raise Broken(f"{move} wrote {after} of the ended {run}")
         if after.op == "sleep" and after.status == "completed":
             is_early = before is not None and before.due_at > after.ended_at
-            _require(not is_early, f"{after.step_id} of {after.run_id} woke early")
+            require(not is_early, f"{after.step_id} of {after.run_id} woke early")
         if after.op == "wait_for_event" and after.status == "completed" and _event_of(after):
             self._check_wait(after, tables_after)
 
@@ -164,20 +165,20 @@ class Invariants:
             for each in tables.steps.values()
             if each.run_id == step.run_id and _event_of(each) == event.id
         ]
-        _require(len(ended_by_it) == 1, f"{event} ended several waits of {step.run_id}")
+        require(len(ended_by_it) == 1, f"{event} ended several waits of {step.run_id}")
         is_later = (event.position or 0) > (own.position or 0)
-        _require(is_later, f"{event} from before its run ended {step}")
+        require(is_later, f"{event} from before its run ended {step}")
         same = json.loads(event.data)["order"] == json.loads(own.data)["order"]
-        _require(same, f"{event} does not match {own}")
+        require(same, f"{event} does not match {own}")
 
     def check_end(self, tables: Snapshot) -> None:
         """Raise `Broken` where, with all faults gone, anything is stuck, lost or twice there."""
         stuck = [run for run in tables.runs.values() if run.status in UNENDED]
-        _require(not stuck, f"stuck: {[(run.workflow, run.id, run.status) for run in stuck]}")
-        _require(not [e for e in tables.events.values() if e.position is None], "unrouted events")
+        require(not stuck, f"stuck: {[(run.workflow, run.id, run.status) for run in stuck]}")
+        require(not [e for e in tables.events.values() if e.position is None], "unrouted events")
         held = [run for run in tables.runs.values() if run.worker_id]
-        _require(not held, f"ended runs keep their slots: {held}")
-        _require(not tables.waits, f"waits are left of ended runs: {tables.waits}")
+        require(not held, f"ended runs keep their slots: {held}")
+        require(not tables.waits, f"waits are left of ended runs: {tables.waits}")
         self._check_senders(tables)
         self._check_events(tables)
         self._check_sent_by_steps(tables)
@@ -185,6 +186,7 @@ class Invariants:
         for run in tables.runs.values():
             self._check_output(run, tables)
         self._check_signals(tables)
+        self._flow_control.check_end(tables)
 
     def _check_senders(self, tables: Snapshot) -> None:
         """What was committed is there, once; what was rolled back is not."""
@@ -194,10 +196,10 @@ class Invariants:
             if "number" in data
         )
         lost = self._journal.sent - numbers.keys()
-        _require(not lost, f"committed events were lost: {lost}")
+        require(not lost, f"committed events were lost: {lost}")
         ghosts = self._journal.rolled_back & numbers.keys()
-        _require(not ghosts, f"events that were rolled back are there: {ghosts}")
-        _require(max(numbers.values(), default=1) == 1, "an event is there twice")
+        require(not ghosts, f"events that were rolled back are there: {ghosts}")
+        require(max(numbers.values(), default=1) == 1, "an event is there twice")
 
     def _check_events(self, tables: Snapshot) -> None:
         """Each event has started each of its workflows once; a repeat has started none."""
@@ -211,15 +213,15 @@ class Invariants:
             if event.external_id is not None:
                 first = firsts.setdefault(event.external_id, event)
                 linked = event.duplicate_of_id == (None if first is event else first.id)
-                _require(linked, f"{event} should be linked to {first}")
+                require(linked, f"{event} should be linked to {first}")
             workflows = started.get(event.id, [])
             if event.duplicate_of_id is not None:
-                _require(not workflows, f"the repeated {event} started {workflows}")
+                require(not workflows, f"the repeated {event} started {workflows}")
             elif event.name in EXPECTED:
                 expected = sorted(EXPECTED[event.name])
-                _require(sorted(workflows) == expected, f"{event} started {workflows}")
+                require(sorted(workflows) == expected, f"{event} started {workflows}")
             elif event.target is not None:
-                _require(workflows == [event.target], f"{event} started {workflows}")
+                require(workflows == [event.target], f"{event} started {workflows}")
         self._check_ends_are_told(tables)
 
     def _check_ends_are_told(self, tables: Snapshot) -> None:
@@ -227,7 +229,7 @@ class Invariants:
         told = Counter(
             e.cause for e in tables.events.values() if e.name == "workflows/run.finished"
         )
-        _require(
+        require(
             all(count <= 1 + self._retried[run or ""] for run, count in told.items()),
             f"an end was told of twice: {told.most_common(3)}",
         )
@@ -240,8 +242,8 @@ class Invariants:
             for id_ in cancelled
             if tables.events[tables.runs[id_].event_id].name not in ABOUT_ENDS
         }
-        _require(of_cancel.keys() == silent, f"cancelled: {silent}, told of: {of_cancel.keys()}")
-        _require(max(of_cancel.values(), default=1) == 1, "a cancel was told of twice")
+        require(of_cancel.keys() == silent, f"cancelled: {silent}, told of: {of_cancel.keys()}")
+        require(max(of_cancel.values(), default=1) == 1, "a cancel was told of twice")
 
     def _check_sent_by_steps(self, tables: Snapshot) -> None:
         """The events of a step are there exactly where its result is, and once."""
@@ -249,12 +251,12 @@ class Invariants:
             (data["by"], data["step"])
             for data in (json.loads(e.data) for e in tables.events.values() if e.name == "told")
         )
-        _require(max(found.values(), default=1) == 1, "a step's event is there twice")
+        require(max(found.values(), default=1) == 1, "a step's event is there twice")
         for step in tables.steps.values():
             if step.op == "send_event" and tables.runs[step.run_id].replay_of_id is None:
-                _require((step.run_id, "c") in found, f"an event of {step} is not there")
+                require((step.run_id, "c") in found, f"an event of {step} is not there")
         senders = {s.run_id for s in tables.steps.values() if s.op == "send_event"}
-        _require({by for by, _ in found} <= senders, "a step's event is there without its result")
+        require({by for by, _ in found} <= senders, "a step's event is there without its result")
 
     def _check_missed(self, tables: Snapshot) -> None:
         """A wait that timed out had nothing that could have ended it."""
@@ -275,7 +277,7 @@ class Invariants:
                 and json.loads(event.data)["order"] == json.loads(own.data)["order"]
                 and self._positioned_at[event.id] < step.started_at
             ]
-            _require(not missed, f"{step} of {run} timed out and missed {missed}")
+            require(not missed, f"{step} of {run} timed out and missed {missed}")
 
     def _check_output(self, run: RunNow, tables: Snapshot) -> None:
         """What a completed run's code saw is what is stored, and what its caller got."""
@@ -290,16 +292,16 @@ class Invariants:
                 if name == "all":
                     continue
                 occurrences = [key for key in stored if key[0] == name]
-                _require(bool(occurrences), f"{run} has no step {name!r}")
+                require(bool(occurrences), f"{run} has no step {name!r}")
                 last = stored[max(occurrences)]
-                _require(value == _value(last), f"{run} saw {value} for {last}")
+                require(value == _value(last), f"{run} saw {value} for {last}")
         if run.parent_id is not None and run.status == "completed":
             step = tables.steps[run.parent_id, run.parent_step or ""]
             timed_out = step.error is not None and "InvokeTimeout" in step.error
             parent = tables.runs[run.parent_id]
             answered = step.output == run.output or parent.status == "cancelled"
             answered = answered or self._retried[run.id] > 0  # it was answered with the failure
-            _require(timed_out or answered, f"{run} did not answer {step}")
+            require(timed_out or answered, f"{run} did not answer {step}")
 
     def _check_signals(self, tables: Snapshot) -> None:
         """A signal that somebody waited for has ended one wait; any other has ended none."""
@@ -310,9 +312,9 @@ class Invariants:
             and step.output not in (None, "null")
             and not _is_copied(step, tables)
         )
-        _require(max(received.values(), default=1) == 1, "a signal ended two waits")
+        require(max(received.values(), default=1) == 1, "a signal ended two waits")
         lost = self._journal.signalled.keys() - received.keys()
-        _require(not lost, f"signals were accepted and lost: {lost}")
+        require(not lost, f"signals were accepted and lost: {lost}")
 
 
 class Move:
@@ -327,14 +329,12 @@ class Move:
         return f"{self.name!r} of {', '.join(self.worker_ids) or 'somebody outside'}"
 
 
-def _require(is_so: bool, message: str) -> None:
-    if not is_so:
-        raise Broken(message)
-
-
 def _require_alive(tables: Snapshot, worker_id: str | None, move: Move) -> None:
     lease = tables.workers.get(worker_id or "")
-    _require(lease is not None and lease > move.now, f"{worker_id} took a run without a lease")
+    require(
+        lease is not None and lease.lease_until > move.now,
+        f"{worker_id} took a run without a lease",
+    )
 
 
 def _require_exact_effects(tables: Snapshot) -> None:
@@ -344,9 +344,10 @@ def _require_exact_effects(tables: Snapshot) -> None:
         for key, step in tables.steps.items()
         if step.op == "transaction" and step.status == "completed" and not _is_copied(step, tables)
     }
-    wrong = [key for key in {*done, *tables.effects} if done.get(key) != tables.effects.get(key)]
-    shown = [(key, done.get(key), tables.effects.get(key)) for key in wrong]
-    _require(not wrong, f"a step has (results, effects): {shown}")
+    effects = Counter((effect.run_id, effect.step_key) for effect in tables.effects.values())
+    wrong = [key for key in {*done, *effects} if done.get(key) != effects.get(key)]
+    shown = [(key, done.get(key), effects.get(key)) for key in wrong]
+    require(not wrong, f"a step has (results, effects): {shown}")
 
 
 def _is_copied(step: StepNow, tables: Snapshot) -> bool:

@@ -16,6 +16,12 @@ class Broken(AssertionError):  # noqa: N818  says what is broken: a promise
     """A promise does not hold."""
 
 
+def require(is_so: bool, message: str) -> None:
+    """Raise `Broken` where something is not so."""
+    if not is_so:
+        raise Broken(message)
+
+
 @dataclass
 class Journal:
     """The record of one history."""
@@ -24,6 +30,7 @@ class Journal:
     bodies: Counter[tuple[str, str]] = field(default_factory=Counter)
     bodies_after_cancel: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     seen: dict[tuple[str, int], dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    numbers: dict[str, list[int]] = field(default_factory=dict)  # of the events that runs had
     sent: set[int] = field(default_factory=set)
     rolled_back: set[int] = field(default_factory=set)
     signalled: dict[int, str] = field(default_factory=dict)

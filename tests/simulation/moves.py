@@ -10,14 +10,16 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from tests.simulation.cooperation import World
 from tests.simulation.journal import Journal
-from tests.simulation.workflows import STARTS
+from tests.simulation.workflows import PAUSED_NOW_AND_THEN, STARTS
 from workflows import Event, client
 from workflows.clock import clock
-from workflows.errors import RunStateError
-from workflows.models import Run
+from workflows.errors import RunStateError, UnknownWorkflow, WorkflowStateError
+from workflows.models import RegisteredWorkflow, Run, RunStatus
 from workflows.models.run import ENDED, UNENDED
 
 ORDERS = 6
+GROUPS = 2
+KEYED = ("rated", "once", "bounced", "batched", "sole", "newest", "active", "limited")
 
 
 class RolledBack(Exception):  # noqa: N818  no error: the sender's own decision
@@ -37,9 +39,13 @@ class Moves:
             self.send_in_transactions: 3,
             self.send_rolled_back: 2,
             self.send_signal: 4,
-            self.cancel: 2,
+            self.cancel: 3,
             self.retry: 3,
             self.replay: 1,
+            self.send_repeats: 2,
+            self.send_many: 9,
+            self.pause: 2,
+            self.resume: 2,
         }
 
     def one(self) -> None:
@@ -47,7 +53,13 @@ class Moves:
         [move] = self._random.choices(list(self._kinds), list(self._kinds.values()))
         try:
             move()
-        except (DatabaseError, RunStateError, RolledBack) as error:
+        except (
+            DatabaseError,
+            RunStateError,
+            WorkflowStateError,
+            UnknownWorkflow,
+            RolledBack,
+        ) as error:
             self._journal.happened[f"a move ended in {type(error).__name__}"] += 1
             if isinstance(error, IntegrityError):
                 raise
@@ -55,6 +67,53 @@ class Moves:
     def send_start(self) -> None:
         """Send an event, or two at once, that start runs."""
         self._send([self._start() for _ in range(self._random.choice((1, 1, 2)))])
+
+    def send_many(self) -> None:
+        """Send several events of one kind and group, one soon after another."""
+        name = self._random.choice(KEYED)
+        data = self._event(name).data
+        same = {"group": data["group"], "order": data["order"]}
+        if name == "active":
+            same.pop("order")
+        for _ in range(self._random.choice((3, 4, 5))):
+            event = self._event(name)
+            self._send([replace(event, data={**event.data, **same})])
+            self._world.wait(lambda: False, self._random.uniform(0, 3))
+
+    def send_repeats(self) -> None:
+        """Send an event, and again while somebody who has looked for events is about to route."""
+        first = replace(self._start(), id=f"twice-{self._journal.new_value()}", ts=None)
+        self._send([first])
+        for _ in range(2):
+            again = self._event(first.name)
+            self._world.wait(self._is_about_to_route, 5)
+            self._send([replace(first, data=again.data)])
+
+    def _is_about_to_route(self) -> bool:
+        return any(
+            thread.transaction == "route" and not thread.process.is_dead
+            for thread in self._world.threads
+        )
+
+    def pause(self) -> None:
+        """Pause a workflow."""
+        client.pause_workflow(self._random.choice(PAUSED_NOW_AND_THEN))
+        self._journal.happened["a workflow was paused"] += 1
+
+    def resume(self) -> None:
+        """Resume a workflow."""
+        paused = self._paused()
+        if paused:
+            client.resume_workflow(self._random.choice(paused))
+
+    def resume_all(self) -> None:
+        """Resume what is paused still: nothing of it would ever end."""
+        for workflow in self._paused():
+            client.resume_workflow(workflow)
+
+    def _paused(self) -> list[str]:
+        paused = RegisteredWorkflow.objects.filter(paused_at__isnull=False)
+        return list(paused.order_by("id").values_list("id", flat=True))
 
     def send_for_waits(self) -> None:
         """Send an event that may end waits, or cancel runs."""
@@ -96,7 +155,7 @@ class Moves:
 
     def cancel(self) -> None:
         """Cancel a run."""
-        self._act_on(UNENDED, client.cancel_run)
+        self._act_on(self._random.choice((UNENDED, (RunStatus.RUNNING,))), client.cancel_run)
 
     def retry(self) -> None:
         """Retry a failed run."""
@@ -133,6 +192,7 @@ class Moves:
     def _event(self, name: str) -> Event[Any]:
         data = {
             "number": self._journal.new_value(),
+            "group": self._random.randrange(GROUPS),
             "order": self._random.randrange(ORDERS),
             "fails": self._random.choice((0, 0, 1, 2, 3, 4)),
         }

@@ -18,7 +18,7 @@ from tests.simulation.invariants import Invariants
 from tests.simulation.journal import Broken, Journal
 from tests.simulation.moves import Moves
 from tests.simulation.processes import CLUSTERS, Cluster, simulated_processes, wake_all, worker_ids
-from tests.simulation.snapshots import Snapshot, snapshot
+from tests.simulation.snapshots import Snapshot, Tables
 from tests.simulation.workflows import declare
 from workflows import ids, randomness
 from workflows.clock import clock
@@ -98,6 +98,7 @@ class Simulation:
         self._seed = seed
         self._world = world
         self._database = database
+        self._tables = Tables(database.connection)
         self._random = Random(seed)
         self._journal = Journal()
         self._faults = Faults(world, self._random, self._journal, odds)
@@ -211,7 +212,7 @@ class Simulation:
         self._compare(process)
 
     def _compare(self, process: Process | None) -> Snapshot:
-        now = snapshot()
+        now = self._tables.read()
         self._invariants.check(
             now,
             transaction=self._faults.last_transaction,
@@ -222,6 +223,7 @@ class Simulation:
 
     def _settle(self) -> None:
         """Go on without faults until nothing is left to do."""
+        self._world.spawn(Process("client-last", 9_999), self._moves.resume_all)
         for turn in range(LONGEST_QUIET):
             self._turn()
             if turn % 50 == 0 and self._is_quiet():
@@ -230,7 +232,7 @@ class Simulation:
 
     def _is_quiet(self) -> bool:
         """Tell whether all events are routed and all runs have ended; crons go on for ever."""
-        now = snapshot()
+        now = self._tables.latest
         has_clients = any(t.process.name.startswith("client") for t in self._world.threads)
         return (
             not has_clients
@@ -247,7 +249,7 @@ class Simulation:
         self._digest.update(line.encode())
 
     def _history(self) -> History:
-        tables = snapshot()
+        tables = self._tables.latest
         return History(
             seed=self._seed,
             runs=Counter(run.status for run in tables.runs.values()),

@@ -5,21 +5,24 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.simulation.bugs import BUGS, Bug
+from tests.simulation.conftest import SIMULATED
 from tests.simulation.faults import Odds
 from tests.simulation.simulation import BrokenHistory, simulate
 
 SOURCES = [Path("workflows/client.py"), *Path("workflows/engine").glob("*.py")]
 GROUPS = 4
-SEEDS_OF_A_GROUP = 8
+SEEDS_OF_A_GROUP = 6
+RUNS_OF_A_HISTORY = 35  # on average, at least
 # Found a flaw of the engine, or of an early draft of it, once.
-SEEDS_THAT_FAILED_ONCE = (1, 3, 4, 6, 7, 12, 18, 19, 22, 33, 40)
+SEEDS_THAT_FAILED_ONCE = (1, 3, 5, 7, 12, 33)
 SEEDS_FOR_A_BUG = 40
 # A planted bug must be caught soon; so more goes wrong than usual.
 WILD = Odds(kill=6, pause=12, lost_answer=8, statement_error=8)
@@ -31,8 +34,13 @@ SOMETIMES = (
     "a process was killed",
     "a process was paused",
     "a process was stopped",
+    "a run was replaced at once",
+    "a run was skipped for a rate limit",
+    "a run was skipped for a singleton",
+    "a run was skipped for idempotency",
     "a signal was taken",
     "a statement failed",
+    "a workflow was paused",
     "the answer of a commit was lost",
     "the clock jumped",
     "a write was refused",
@@ -48,11 +56,9 @@ WITHOUT_A_MOVE = {
     "invoke",
     "note key use",
     "override",
-    "pause",
     "prune by hand",
     "receive",
     "resend",
-    "resume",
     "retire",
     "revoke event key",
     "revoke key",
@@ -69,16 +75,21 @@ def _own_database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_no_promise_breaks_in_any_history(group: int) -> None:
+def test_no_promise_breaks_in_any_history(
+    group: int, record_property: Callable[[str, object], None]
+) -> None:
     first = 1000 + group * SEEDS_OF_A_GROUP
 
     runs: Counter[str] = Counter()
     for seed in range(first, first + SEEDS_OF_A_GROUP):
         runs += simulate(seed).runs
 
+    record_property(SIMULATED, runs.total())
+    assert runs.total() >= RUNS_OF_A_HISTORY * SEEDS_OF_A_GROUP
     assert runs["completed"] > 10 * SEEDS_OF_A_GROUP
     assert runs["cancelled"] > 0
     assert runs["failed"] > 0
+    assert runs["skipped"] > 0
 
 
 @pytest.mark.timeout(300)
@@ -133,7 +144,13 @@ def test_a_planted_bug_does_not_survive(bug: Bug) -> None:
             break
 
     assert caught_by is not None, f"{bug.__name__} survived {SEEDS_FOR_A_BUG} histories"
-    simulate(caught_by, odds=WILD)  # it is the bug that was caught, and nothing else
+    passes_without_a_bug(caught_by)  # it is the bug that was caught, and nothing else
+
+
+@cache
+def passes_without_a_bug(seed: int) -> None:
+    """Play a history once, however many bugs it has caught."""
+    simulate(seed, odds=WILD)
 
 
 def expected_points() -> set[str]:

@@ -5,6 +5,7 @@ compared with what is stored. A body gives a number that nothing else has ever g
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection
@@ -12,10 +13,16 @@ from django.db import connection
 from tests.simulation.cooperation import World
 from tests.simulation.journal import Journal
 from workflows import (
+    Batch,
     CancelOn,
     Concurrency,
     Cron,
+    Debounce,
     Event,
+    Idempotency,
+    Priority,
+    RateLimit,
+    Singleton,
     Step,
     StepError,
     Throttle,
@@ -25,6 +32,13 @@ from workflows import (
 )
 
 MOST_LIMITED = 2  # runs that may bear a worker's id
+MOST_ACTIVE = 1  # runs of a group between their start and their end
+HEAD_START = 3  # seconds, for each order above 0
+STARTS_AT_ONCE, STARTS_EVERY = 2, timedelta(seconds=4)
+MOST_RATED, RATED_PERIOD = 2, timedelta(seconds=30)
+ONCE_PERIOD = timedelta(seconds=40)
+QUIET, LONGEST_DEBOUNCE = timedelta(seconds=5), timedelta(seconds=12)
+MOST_BATCHED, BATCH_TIME = 3, timedelta(seconds=10)
 WAIT = "40s"
 NAP = "20s"
 Seen = dict[str, Any]
@@ -41,7 +55,19 @@ STARTS = (
     "between",
     "limited",
     "limited",
+    "active",
+    "active",
+    "rated",
+    "once",
+    "bounced",
+    "batched",
+    "sole",
+    "newest",
 )
+# Each of their events is gathered for a run.
+GATHERING = ("bounced", "batched")
+# What operators pause meanwhile: with lanes and without, gated and not.
+PAUSED_NOW_AND_THEN = ("chain", "told", "limited", "active", "batched", "sole")
 
 
 def declare(journal: Journal, world: World) -> None:  # noqa: C901, PLR0915  a list
@@ -169,13 +195,70 @@ def declare(journal: Journal, world: World) -> None:  # noqa: C901, PLR0915  a l
         id="limited",
         trigger="limited",
         concurrency=Concurrency(limit=MOST_LIMITED),
-        throttle=Throttle(limit=1, period="2s", burst=3),
+        throttle=Throttle(limit=1, period=STARTS_EVERY, burst=STARTS_AT_ONCE - 1),
     )
     def limited(event: Event[Any], step: Step) -> Seen:
         seen = {"a": journal.gave("a", step.run("a", body))}
         step.sleep("nap", "5s")
         seen["b"] = journal.gave("b", step.transaction("b", effect))
         return seen
+
+    @workflow(
+        id="active",
+        trigger="active",
+        concurrency=Concurrency(limit=MOST_ACTIVE, key="event.data.group", counts="active"),
+        priority=Priority(run=f"event.data.order * {HEAD_START}"),
+    )
+    def active(event: Event[Any], step: Step) -> Seen:
+        seen = {"a": journal.gave("a", step.run("a", body))}
+        step.sleep("nap", "8s")
+        seen["b"] = journal.gave("b", step.run("b", body))
+        return seen
+
+    @workflow(
+        id="rated",
+        trigger="rated",
+        rate_limit=RateLimit(limit=MOST_RATED, period=RATED_PERIOD, key="event.data.group"),
+    )
+    def rated(event: Event[Any], step: Step) -> Seen:
+        return {"a": journal.gave("a", step.run("a", body))}
+
+    @workflow(
+        id="once",
+        trigger="once",
+        idempotency=Idempotency(key="event.data.order", period=ONCE_PERIOD),
+    )
+    def once(event: Event[Any], step: Step) -> Seen:
+        return {"a": journal.gave("a", step.run("a", body))}
+
+    @workflow(
+        id="bounced",
+        trigger="bounced",
+        debounce=Debounce(period=QUIET, key="event.data.group", timeout=LONGEST_DEBOUNCE),
+    )
+    def bounced(event: Event[Any], step: Step) -> Seen:
+        journal.numbers[current_run().id] = [event.data["number"]]
+        return {"a": journal.gave("a", step.transaction("a", effect))}
+
+    @workflow(
+        id="batched",
+        trigger="batched",
+        batch=Batch(max_size=MOST_BATCHED, timeout=BATCH_TIME, key="event.data.group"),
+    )
+    def batched(events: list[Event[Any]], step: Step) -> Seen:
+        journal.numbers[current_run().id] = [event.data["number"] for event in events]
+        return {"a": journal.gave("a", step.transaction("a", effect))}
+
+    def singly(event: Event[Any], step: Step) -> Seen:
+        seen = {"a": journal.gave("a", step.run("a", body))}
+        step.sleep("nap", "15s")
+        seen["b"] = journal.gave("b", step.run("b", body, fails=event.data["fails"] - 1))
+        return seen
+
+    by_group = "event.data.group"
+    workflow(id="sole", trigger="sole", retries=0, singleton=Singleton(key=by_group))(singly)
+    newest = Singleton(key=by_group, mode="cancel")
+    workflow(id="newest", trigger="newest", retries=0, singleton=newest)(singly)
 
     def after_failure(event: Event[Any], error: Any, step: Step) -> Seen:
         return {"a": journal.gave("a", step.run("a", body))}

@@ -164,9 +164,10 @@ class Turn:
                 untaken = Run.objects.filter(
                     workflow=row.workflow, status=RunStatus.QUEUED, admitted=True
                 ).filter(lane_id__isnull=False)
-                Lane.objects.filter(pk__in=untaken.values("lane_id"), state=LaneState.IDLE).update(
-                    state=LaneState.ACTIVE, idle_since=None
-                )
+                # Also a blocked one: it may be blocked on the slot of the run that is put back.
+                Lane.objects.filter(
+                    pk__in=untaken.values("lane_id"), state__in=[LaneState.IDLE, LaneState.BLOCKED]
+                ).update(state=LaneState.ACTIVE, idle_since=None, blocked_on=None)
                 untaken.update(admitted=False, is_in_line=True, is_let_in=IS_STARTED)
                 kept.append(row._replace(untaken=0))
             else:
