@@ -77,7 +77,7 @@ def add_history(count: int, *, status: str) -> None:
 
     names = [str(field.column) for field in Run._meta.concrete_fields]  # noqa: SLF001
     columns = dict(zip(names, names, strict=True))
-    columns["id"] = f"'{status[0]}' || n"
+    columns["id"] = f"'00{status[0]}' || n"  # before all real ones, as older runs are
     columns["status"] = f"'{status}'"
     if status == "sleeping":
         columns |= {"ended_at": "NULL", "due_at": "'2999-01-01 00:00:00+00:00'"}

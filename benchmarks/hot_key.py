@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from itertools import accumulate
 
 import django
 
@@ -58,6 +59,7 @@ def measure(hot: int, cold: int) -> None:
         print(
             f"{connection.vendor}: {waiting:,} runs waited for the hot key; {cold:,} cold keys "
             f"started within {seconds[len(seconds) // 2]:.2f} s (median), {seconds[-1]:.2f} s (all)"
+            f"; at most {most_at_once(up_to=newest)} of the hot key's bodies ran at once"
         )
 
 
@@ -68,6 +70,16 @@ def send_for(keys: list[str]) -> datetime:
 
     send([Event(name="bench/hot-key", data={"key": key}) for key in keys])
     return clock.now()
+
+
+def most_at_once(*, up_to: str) -> int:
+    """Return how many bodies of the hot key, whose runs are older than a run, ran at once."""
+    from workflows.models import Step  # noqa: PLC0415  needs Django set up
+
+    steps = Step.objects.filter(run_id__lte=up_to, ended_at__isnull=False)
+    times = steps.values_list("started_at", "ended_at")
+    changes = sorted([(end, -1) for _, end in times] + [(start, 1) for start, _ in times])
+    return max(accumulate(change for _, change in changes))
 
 
 def wait_for_starts(cold: int, *, after: str) -> list[datetime]:
