@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from django.db.models import F
 
@@ -16,6 +16,7 @@ from workflows.engine import (
     arrival,
     body,
     cancel,
+    ends,
     gates,
     gather,
     rescue,
@@ -194,9 +195,9 @@ def ended_runs_are_cancelled() -> AbstractContextManager[object]:
     return patch.object(cancel, "UNENDED", tuple(RunStatus))
 
 
-def cancelled_runs_get_answers() -> AbstractContextManager[object]:
-    """What a cancelled run waited for happens afterwards, and is stored as its step's result."""
-    return patch.object(resume, "UNENDED", tuple(RunStatus))
+def ended_runs_keep_their_waits() -> AbstractContextManager[object]:
+    """What a cancelled or failed run waited for can still be taken by it."""
+    return patch.object(ends, "Wait", Mock())
 
 
 def the_memory_of_rate_limits_is_lost() -> AbstractContextManager[object]:
@@ -341,7 +342,7 @@ BUGS: tuple[Bug, ...] = (
     waits_do_not_look_back,
     one_event_ends_two_waits,
     ended_runs_are_cancelled,
-    cancelled_runs_get_answers,
+    ended_runs_keep_their_waits,
     the_memory_of_rate_limits_is_lost,
     seen_values_are_forgotten,
     singletons_are_not_looked_for,

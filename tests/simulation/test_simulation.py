@@ -63,6 +63,7 @@ WITHOUT_A_MOVE = {
     "revoke event key",
     "revoke key",
     "send by hand",
+    "write meters",
 }
 
 
