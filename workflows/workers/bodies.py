@@ -110,6 +110,18 @@ def _at_the_end() -> None:
         logger.exception("body.kept_its_connection")
 
 
+def return_to_pool() -> None:
+    """Return this thread's connections to the pool, of which all bodies share a few.
+
+    The next body gets one that the pool has looked at: this one may break meanwhile, and a body
+    that takes long and needs none must not keep it from others.
+    """
+    for connection in connections.all(initialized_only=True):
+        is_pooled = connection.settings_dict["OPTIONS"].get("pool")
+        if is_pooled and connection.connection is not None and not connection.in_atomic_block:
+            connection.close()
+
+
 def give_connections_back() -> None:
     """Return this thread's connections to the pool; where there is none, close broken ones."""
     for connection in connections.all(initialized_only=True):

@@ -34,7 +34,7 @@ from workflows.engine.rows import TakenRun
 from workflows.engine.store import Receipt, Write
 from workflows.engine.take import TakeStarts, suspect_waits, take_runs, take_suspect
 from workflows.workers.beat import Beat, synchronise_clock
-from workflows.workers.bodies import Bodies
+from workflows.workers.bodies import Bodies, return_to_pool
 from workflows.workers.housekeeping import keep_house
 from workflows.workers.in_hand import RunsInHand
 from workflows.workers.siblings import rescue_dead_siblings
@@ -163,9 +163,17 @@ class WorkerProcess:
         self._beat.stop()
         self._stopped.set()
         lease.until = clock.now()  # what is still at work here begins no further body
-        returned = give_back(lease.worker_id)
+        returned = self._let_go(lease)
         write_meters()
         logger.info("worker.stopped worker=%s returned=%s", lease.worker_id, returned)
+
+    def _let_go(self, lease: WorkerLease) -> int:
+        """Give back what is held, on another connection where this one has been cut meanwhile."""
+        try:
+            return give_back(lease.worker_id)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return give_back(lease.worker_id)
 
     def take(self) -> int:
         """Take as many runs as there is room for, and begin to execute them; return how many."""
@@ -269,6 +277,7 @@ class WorkerProcess:
             lease,
             call_helpers=self.bodies.help,
             abandon=self.abandon,
+            give_connections_back=return_to_pool,
         )
         self._executions.add(execution)
         try:
