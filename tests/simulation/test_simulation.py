@@ -19,7 +19,7 @@ from tests.simulation.simulation import BrokenHistory, simulate
 
 SOURCES = [Path("workflows/client.py"), *Path("workflows/engine").glob("*.py")]
 GROUPS = 4
-SEEDS_OF_A_GROUP = 6
+SEEDS_OF_A_GROUP = 10
 RUNS_OF_A_HISTORY = 35  # on average, at least
 # Found a flaw of the engine, or of an early draft of it, once.
 SEEDS_THAT_FAILED_ONCE = (1, 3, 5, 7, 12, 33)
