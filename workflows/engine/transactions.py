@@ -87,10 +87,8 @@ def _impatience() -> Iterator[None]:
         yield
         return
     connection.ensure_connection()
-    database, patience = (
-        connection.connection,
-        connection.settings_dict["OPTIONS"].get("timeout", 5),
-    )
+    database = connection.connection
+    patience = connection.settings_dict["OPTIONS"].get("timeout", 5)  # seconds, as the driver's
     database.execute("PRAGMA busy_timeout = 0")
     try:
         yield

@@ -84,13 +84,9 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Queued runs that wait in their lanes."""
         return self.filter(status=RunStatus.QUEUED, admitted=False, is_in_line=True)
 
-    def suspended(self) -> Self:
-        """Runs that sleep or wait."""
-        return self.filter(status__in=SUSPENDED)
-
     def due(self, now: datetime) -> Self:
         """Suspended runs whose time has come."""
-        return self.suspended().filter(due_at__lte=now)
+        return self.filter(status__in=SUSPENDED, due_at__lte=now)
 
     def held(self) -> Self:
         """Runs that bear a worker's id, and so hold a slot."""

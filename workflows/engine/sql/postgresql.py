@@ -25,7 +25,7 @@ from workflows.engine.rows import (
     TakenRun,
     UnroutedEvent,
 )
-from workflows.engine.sql.statements import Statements
+from workflows.engine.sql.statements import UNLESS_ENDED, Statements
 from workflows.models import RunStatus, StepOp, StepStatus
 from workflows.models.run import SUSPECT_AFTER
 
@@ -144,43 +144,26 @@ def unnested(types: Sequence[str]) -> str:
 
 def insert(table: str, columns: Sequence[str], types: Sequence[str]) -> str:
     """Return the statement that inserts rows given as arrays."""
-    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM {unnested(types)}"  # noqa: S608
+    return f"INSERT INTO {table} ({quoted(columns)}) SELECT * FROM {unnested(types)}"  # noqa: S608
+
+
+def quoted(columns: Sequence[str]) -> str:
+    """Return the columns' names, of which some are words of SQL."""
+    return ", ".join(f'"{column}"' for column in columns)
 
 
 INSERT_EVENTS = insert("workflows_event", EventRow._fields, EVENT_TYPES)
 # Arrays are written in Python, value by value; COPY is written in C, and takes a third of the time.
 # For a few rows its two more round trips cost more than that.
 MANY_EVENTS = 100
-COPY_EVENTS = "COPY workflows_event ({}) FROM STDIN".format(
-    ", ".join(f'"{column}"' for column in EventRow._fields)
-)
+COPY_EVENTS = f"COPY workflows_event ({quoted(EventRow._fields)}) FROM STDIN"
 INSERT_RUNS = insert("workflows_run", RunRow._fields, RUN_TYPES).replace(
-    "singleton) SELECT *",
-    "singleton, fence, losses, lonely_losses, attempt, attempt_sequence, is_woken, is_let_in)"
+    '"singleton") SELECT *',
+    '"singleton", fence, losses, lonely_losses, attempt, attempt_sequence, is_woken, is_let_in)'
     " SELECT *, 0, 0, 0, 0, 0, false, false",
 )
 INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields, ATTEMPT_TYPES)
-UPSERT_STEPS = (
-    insert("workflows_step", StepRow._fields, STEP_TYPES)
-    + " ON CONFLICT (run_id, key) DO UPDATE SET "
-    + ", ".join(
-        f"{column} = excluded.{column}"
-        for column in (
-            "sequence",
-            "op",
-            "status",
-            "attempts",
-            "forgiven",
-            "output",
-            "error",
-            "started_at",
-            "ended_at",
-            "due_at",
-            "invocation",
-        )
-    )
-    + " WHERE workflows_step.status NOT IN ('completed', 'failed')"
-)
+UPSERT_STEPS = insert("workflows_step", StepRow._fields, STEP_TYPES) + UNLESS_ENDED
 RELEASE_RUNS = f"""
     UPDATE workflows_run AS run
     SET status = CASE WHEN is_woken AND v.status IN ('sleeping', 'waiting')
@@ -320,7 +303,7 @@ class PostgreSQL(Statements):
         if len(rows) >= MANY_EVENTS:
             copy(COPY_EVENTS, rows)
         else:
-            self._write(INSERT_EVENTS.replace(", user,", ', "user",'), rows)
+            self._write(INSERT_EVENTS, rows)
 
     @override
     def unrouted_events(
@@ -447,7 +430,7 @@ def run_by_indexes(statement: str, parameters: Any = None) -> list[tuple[Any, ..
         try:
             rows = cursor.execute(cast(Any, statement), parameters).fetchall()
             cursor.execute("COMMIT")
-        except psycopg.Error:
+        except BaseException:  # whatever it is, no transaction must stay open
             if not wrapper.connection.closed:
                 wrapper.connection.rollback()
             raise

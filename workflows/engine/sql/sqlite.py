@@ -25,7 +25,7 @@ from workflows.engine.rows import (
     TakenRun,
     UnroutedEvent,
 )
-from workflows.engine.sql.statements import Statements
+from workflows.engine.sql.statements import UNLESS_ENDED, Statements
 from workflows.models import RunStatus, StepOp, StepStatus
 from workflows.models.run import SUSPECT_AFTER
 
@@ -52,27 +52,7 @@ INSERT_RUNS = insert(
     ),
 )
 INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields)
-UPSERT_STEPS = (
-    insert("workflows_step", StepRow._fields)
-    + " ON CONFLICT (run_id, key) DO UPDATE SET "
-    + ", ".join(
-        f"{column} = excluded.{column}"
-        for column in (
-            "sequence",
-            "op",
-            "status",
-            "attempts",
-            "forgiven",
-            "output",
-            "error",
-            "started_at",
-            "ended_at",
-            "due_at",
-            "invocation",
-        )
-    )
-    + " WHERE workflows_step.status NOT IN ('completed', 'failed')"
-)
+UPSERT_STEPS = insert("workflows_step", StepRow._fields) + UNLESS_ENDED
 RELEASE_RUN = """
     UPDATE workflows_run
     SET status = CASE WHEN is_woken AND ?1 IN ('sleeping', 'waiting') THEN 'queued' ELSE ?1 END,

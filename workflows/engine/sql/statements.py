@@ -16,6 +16,18 @@ from workflows.engine.rows import (
     UnroutedEvent,
 )
 
+# A step that is known becomes what it is now; one that has ended stays as it is, for good.
+UNLESS_ENDED = f"""
+    ON CONFLICT (run_id, key) DO UPDATE SET {
+    ", ".join(
+        f"{column} = excluded.{column}"
+        for column in StepRow._fields
+        if column not in ("run_id", "key", "step_id", "occurrence", "branch")
+    )
+}
+    WHERE workflows_step.status NOT IN ('completed', 'failed')
+"""
+
 
 class Statements(Protocol):
     """One method for each statement that the ORM cannot say, or says too slowly."""
