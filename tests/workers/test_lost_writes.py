@@ -48,7 +48,7 @@ def test_what_comes_after_a_write_that_was_given_up_is_not_stored(
     lease = TimedLease(clock.now() + timedelta(seconds=30))
     execute(Execution(run, registry.get(run.workflow), later, lease))
     step, end = later.submissions
-    writer = Writer(may_go_on=lambda: False, on_settled=lambda run: None)
+    writer = Writer(may_go_on=lambda: False, on_settled=lambda run: None, before_store=lambda: None)
     monkeypatch.setattr(writer_module, "RECONNECT_PAUSE", 0)
 
     use_crash_hook(fail_before_the_store)

@@ -19,7 +19,11 @@ def settled() -> list[str]:
 
 @pytest.fixture
 def writer(settled: list[str]) -> Any:
-    writer = Writer(may_go_on=lambda: True, on_settled=lambda run: settled.append(run.id))
+    writer = Writer(
+        may_go_on=lambda: True,
+        on_settled=lambda run: settled.append(run.id),
+        before_store=lambda: None,
+    )
     writer.start()
     yield writer
     writer.stop(timeout=10)

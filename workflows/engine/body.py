@@ -105,6 +105,7 @@ class Body:
 
     def enter(self) -> Token[context.Place | None]:
         """Say that the code that runs next is the step's body."""
+        self._execution.before_body()
         return context.enter(
             context.Place(
                 self._execution,
@@ -120,7 +121,7 @@ class Body:
         """Say that the step's body has ended."""
         self._execution.end(self._arrival.key)
         context.leave(token)
-        self._execution.give_connections_back()
+        self._execution.after_body()
 
     def time_limit(self) -> TimeLimit | None:
         """Return the time that the body has, if it is limited."""

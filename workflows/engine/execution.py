@@ -39,8 +39,8 @@ class Helpers(Protocol):
         """Have up to `most` threads that are free now do the same work; return how many do."""
 
 
-def keep_connections() -> None:
-    """Keep what a body has used of the database: where nobody else waits for it."""
+def do_nothing() -> None:
+    """Leave the thread as it is before and after a body."""
 
 
 def no_helpers(work: Callable[[], None], most: int, /) -> int:  # noqa: ARG001  as above
@@ -107,7 +107,8 @@ class Execution:
     substitutes: Substitutes = field(default_factory=dict)
     call_helpers: Helpers = no_helpers
     abandon: Callable[[], None] | None = None  # a body cannot be stopped: the process must go
-    give_connections_back: Callable[[], None] = keep_connections  # called at each body's end
+    before_body: Callable[[], None] = do_nothing  # called on the body's thread
+    after_body: Callable[[], None] = do_nothing  # as above
     fatal: BaseException | None = None  # ends the run, whatever the author's code catches
     suspended: list[StepRow] = field(default_factory=list)  # the steps that wait in this slice
     configuration: Configuration = field(default_factory=configuration)

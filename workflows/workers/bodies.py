@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from django.db import connections
 
+from workflows.workers.scheduling import wake_patiently
+
 SHARE_WORTH_A_TAKE = 4  # a quarter of all threads
 
 Work = Callable[[], None]
@@ -89,6 +91,7 @@ class Bodies:
             self._started += 1
 
     def _work(self) -> None:
+        wake_patiently()
         while True:
             work = self._work_to_do.get()
             try:

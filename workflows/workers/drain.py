@@ -36,6 +36,7 @@ def drain() -> None:
     if process.is_closing:
         time.sleep(PAUSE_WHILE_LEAVING)  # the other processes have more use of this drain
         return
+    process.core.choose()
     try:
         Drain(process).work()
     except (DatabaseError, InterfaceError) as error:
@@ -44,6 +45,8 @@ def drain() -> None:
     except Exception:  # django-q2 would store what it says, and nobody would look there
         logger.exception("drain.failed")
         _recover()
+    finally:
+        process.core.let_choose()
 
 
 def _recover() -> None:

@@ -37,6 +37,7 @@ from workflows.workers.beat import Beat, synchronise_clock
 from workflows.workers.bodies import Bodies, return_to_pool
 from workflows.workers.housekeeping import keep_house
 from workflows.workers.in_hand import RunsInHand
+from workflows.workers.scheduling import SharedCore
 from workflows.workers.siblings import rescue_dead_siblings
 from workflows.workers.writer import Writer
 
@@ -100,12 +101,15 @@ class WorkerProcess:
         self._workflows = frozenset(registry.ids())
         self._queues = configuration().queues
         self._lease: WorkerLease | None = None
+        self.core = SharedCore()
         self.bodies = Bodies(threads=configuration().threads)
         self._in_hand = RunsInHand()
         self._take_starts = TakeStarts()
         self.route_start = RouteStart()
         self._executions: set[Execution] = set()
-        self._writer = Writer(may_go_on=self._has_lease, on_settled=self._in_hand.settled)
+        self._writer = Writer(
+            may_go_on=self._has_lease, on_settled=self._in_hand.settled, before_store=self.core.join
+        )
         self._beat = Beat(self)
         self._stopped = threading.Event()
 
@@ -270,20 +274,30 @@ class WorkerProcess:
     def _execute_in_public(self, run: TakenRun, lease: WorkerLease) -> None:
         """Execute a run whose bodies operators can see at work."""
         retries = latest_catalogue().retries.get(run.workflow)
+        workflow = with_retries(registry.get(run.workflow), retries)
+        if workflow.is_async:
+            self.core.leave()  # bodies run among the rest, on a thread that this one starts
+        else:
+            self.core.join()
         execution = Execution(
             run,
-            with_retries(registry.get(run.workflow), retries),
+            workflow,
             self,
             lease,
             call_helpers=self.bodies.help,
             abandon=self.abandon,
-            give_connections_back=return_to_pool,
+            before_body=self.core.leave,
+            after_body=return_to_pool if workflow.is_async else self._after_body,
         )
         self._executions.add(execution)
         try:
             execute(execution)
         finally:
             self._executions.discard(execution)
+
+    def _after_body(self) -> None:
+        return_to_pool()
+        self.core.join()
 
     def abandon(self) -> None:
         """Take no more, and leave once the other bodies have ended: one of them cannot be stopped.

@@ -19,6 +19,7 @@ from workflows.engine.store import Receipt, Write, is_outage, store, store_singl
 from workflows.engine.transactions import transaction
 from workflows.errors import LeaseLost
 from workflows.workers.own_connection import use_own_connection
+from workflows.workers.scheduling import wake_patiently
 
 MOST_IN_A_COMMIT = 500  # writes
 RECONNECT_PAUSE = 0.2  # seconds
@@ -55,17 +56,23 @@ class Writer:
     """Implements `Store` for the threads of a worker process."""
 
     def __init__(
-        self, *, may_go_on: Callable[[], bool], on_settled: Callable[[TakenRun], None]
+        self,
+        *,
+        may_go_on: Callable[[], bool],
+        on_settled: Callable[[TakenRun], None],
+        before_store: Callable[[], None],
     ) -> None:
         """Make a writer.
 
         Args:
             may_go_on: whether the process still has its lease, and so a chance to store anything.
             on_settled: called once it is known what became of a run's release.
+            before_store: called on the writer's thread before each transaction.
         """
         self._submissions: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._may_go_on = may_go_on
         self._on_settled = on_settled
+        self._before_store = before_store
         self._thread = threading.Thread(target=self._work, name="workflows-writer", daemon=True)
 
     def start(self) -> None:
@@ -85,9 +92,11 @@ class Writer:
 
     def _work(self) -> None:
         use_own_connection()
+        wake_patiently()
         while True:
             gathered, is_last = self._gather()
             if gathered:
+                self._before_store()
                 self._store(gathered)
             if is_last:
                 connection.close()
