@@ -47,7 +47,7 @@ class OwnWorker:
         """Give back what is held, and let go of all connections."""
         if self._process is not None:
             self._process.stop(grace=10)
-            self._process.core.leave()
+            self._process.core.unshare()
             self._close_connections(self._process)
             _hang_up_on_others()
 
@@ -58,7 +58,7 @@ class OwnWorker:
         )
         assert self._process.prepare()
         assert self._process.start()
-        self._process.core.choose()
+        self._process.core.share()
         return self._process
 
     def _is_something_to_do(self) -> bool:

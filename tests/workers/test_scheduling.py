@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
-import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from tests.workers.own_worker import own_worker
 from workflows import Event, Step, send, workflow
 from workflows.models import Run
-from workflows.workers.scheduling import SharedCore
+from workflows.workers import scheduling
+from workflows.workers.scheduling import SharedCore, claim
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) == 1,
@@ -62,39 +65,78 @@ def test_an_async_workflow_may_run_on_any_core() -> None:
     assert Run.objects.get().output == [cores(), cores()]
 
 
-def test_threads_follow_the_one_that_chooses() -> None:
-    core = SharedCore()
-    core.choose()
-    try:
-        chosen = os.sched_getaffinity(0)
-        joined: list[set[int]] = []
+@pytest.fixture(autouse=True)
+def _claims_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no cluster of another test, which runs beside this one, have the cores."""
+    monkeypatch.setattr(scheduling, "CLAIMS", f"\0{token_hex(8)}-")
 
-        def join() -> None:
-            core.join()
-            joined.append(os.sched_getaffinity(0))
 
-        thread = threading.Thread(target=join)
-        thread.start()
-        thread.join()
-    finally:
-        core.leave()
+@pytest.fixture
+def core() -> Iterator[SharedCore]:
+    shared = SharedCore()
+    yield shared
+    shared.unshare()
 
-    assert len(chosen) == 1
-    assert joined == [chosen]
+
+def test_threads_follow_the_one_that_shares_its_core(core: SharedCore) -> None:
+    core.share()
+
+    assert cores() == 1
+    assert joined(core) == os.sched_getaffinity(0)
+
+
+def test_threads_run_anywhere_again(core: SharedCore) -> None:
+    core.share()
+    core.unshare()
+
     assert cores() > 1
+    assert joined(core) == os.sched_getaffinity(0)
 
 
-def test_a_core_that_is_taken_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    core = SharedCore()
-    bound: list[object] = []
+def test_two_processes_share_no_core(core: SharedCore) -> None:
+    other = SharedCore()
+    core.share()
+    core.leave()
+    mine = joined(core)
 
-    def refuse(pid: int, wanted: Any) -> None:
-        bound.append(wanted)
-        if len(wanted) == 1:
-            raise OSError
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(other.share).result()
+    try:
+        assert not mine & joined(other)
+    finally:
+        other.unshare()
+
+
+def test_where_all_cores_are_taken_threads_run_anywhere(core: SharedCore) -> None:
+    others = [claim(number) for number in os.sched_getaffinity(0)]
+    try:
+        core.share()
+        assert cores() > 1
+    finally:
+        for other in others:
+            assert other is not None
+            other.close()
+
+
+def test_a_core_that_is_taken_away_is_given_up(
+    core: SharedCore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(pid: int, wanted: frozenset[int]) -> None:
+        raise OSError
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    core.choose()
-    core.choose()
+    core.share()
+    core.join()
 
-    assert len([wanted for wanted in bound if len(wanted) == 1]) == 1  # type: ignore[arg-type]
+    assert [record.message for record in caplog.records] == ["worker.shares_no_core error="]
+
+
+def joined(core: SharedCore) -> set[int]:
+    """Where a thread may run that joins."""
+
+    def join() -> set[int]:
+        core.join()
+        return os.sched_getaffinity(0)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(join).result()

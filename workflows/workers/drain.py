@@ -36,7 +36,6 @@ def drain() -> None:
     if process.is_closing:
         time.sleep(PAUSE_WHILE_LEAVING)  # the other processes have more use of this drain
         return
-    process.core.choose()
     try:
         Drain(process).work()
     except (DatabaseError, InterfaceError) as error:
@@ -46,7 +45,7 @@ def drain() -> None:
         logger.exception("drain.failed")
         _recover()
     finally:
-        process.core.let_choose()
+        process.core.unshare()
 
 
 def _recover() -> None:
@@ -85,6 +84,7 @@ class Drain:
         bodies = self._process.bodies
         taken = self._process.take() if bodies.room else 0
         if taken and not bodies.room:
+            self._process.core.share()
             bodies.wait_for_room(wanted=bodies.some, timeout=LET_ROOM_GATHER)
         return taken
 

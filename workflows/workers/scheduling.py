@@ -7,13 +7,13 @@ core, and moves the data from cache to cache: a quarter to a third of all runs a
 
 import logging
 import os
+import socket
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
-CHOOSE_EVERY = 5.0  # seconds
 THREAD_STATUS = Path("/proc/thread-self/stat")
+CLAIMS = "\0workflows-core-"  # names that are in no file system, and go with the process
 LAST_CORE = 36  # its place after the thread's name; see proc(5), "processor"
 
 logger = logging.getLogger("workflows.process")
@@ -29,62 +29,77 @@ def wake_patiently() -> None:
 
 
 class SharedCore:
-    """The one core on which a process's threads run, but for the bodies that they execute.
+    """The one core on which a process's threads run while all are busy, but for bodies.
 
     A body runs on any core: it may compute outside of Python, and what it starts, other programs
-    or threads, inherits where it may run.
-
-    The kernel chooses: it is the core on which it has woken the main thread for a drain. Every
-    few seconds it may choose anew, so that the process is not stuck beside another one. Where
-    the platform cannot bind threads, they run anywhere.
+    or threads, inherits where it may run. No two processes of a host share one. Where the platform
+    cannot bind threads, they run anywhere.
     """
 
     def __init__(self) -> None:
         """Begin without a shared core; any is one on which the calling thread may run."""
         can_bind = hasattr(os, "sched_setaffinity") and THREAD_STATUS.exists()
         self._any = frozenset(os.sched_getaffinity(0) if can_bind else ())
+        self._cores = self._any
         self._is_worth_it = len(self._any) > 1
-        self._shared: frozenset[int] | None = None
-        self._next_choice = 0.0
+        self._claim: socket.socket | None = None
         self._mine = threading.local()
 
-    def choose(self) -> None:
-        """Let all threads follow the calling one to where it runs now, unless it has joined."""
-        if self._is_worth_it and (self._shared is None or self._cores() is not self._shared):
-            self._shared = frozenset({current_core()})
-            self._next_choice = time.monotonic() + CHOOSE_EVERY
+    def share(self) -> None:
+        """Let all threads follow the calling one, where it runs now or to a free core."""
+        if self._is_worth_it and self._claim is None:
+            here = current_core()
+            for core in sorted(self._any, key=lambda core: (core != here, core)):
+                self._claim = claim(core)
+                if self._claim is not None:
+                    self._cores = frozenset({core})
+                    break
             self.join()
 
-    def let_choose(self) -> None:
-        """Let the calling thread run anywhere, and so choose, if it is time for that."""
-        if time.monotonic() >= self._next_choice:
-            self.leave()
+    def unshare(self) -> None:
+        """Let all threads run anywhere again: the kernel, and other processes, have the choice."""
+        if self._claim is not None:
+            self._cores = self._any
+            self._claim.close()
+            self._claim = None
+            self.join()
 
     def join(self) -> None:
-        """Let the calling thread run on the shared core only, if there is one."""
-        if self._shared is not None:
-            self._bind(self._shared)
+        """Let the calling thread run where the process's threads do now."""
+        if self._is_worth_it:
+            self._bind(self._cores)
 
     def leave(self) -> None:
         """Let the calling thread, and what it starts, run on any core."""
         if self._is_worth_it:
             self._bind(self._any)
 
-    def _cores(self) -> frozenset[int] | None:
-        """Return where the calling thread was let run; None: as the one that started it."""
-        cores: frozenset[int] | None = getattr(self._mine, "cores", None)
-        return cores
-
     def _bind(self, cores: frozenset[int]) -> None:
-        if self._cores() is cores:
+        # A thread that was never bound here runs where the one does that started it.
+        if getattr(self._mine, "cores", None) is cores:
             return
         try:
             os.sched_setaffinity(0, cores)
         except OSError as error:  # the host has taken cores away meanwhile
             logger.warning("worker.shares_no_core error=%s", error)
-            self._is_worth_it, self._shared = False, None
+            self._is_worth_it = False
         else:
             self._mine.cores = cores
+
+
+def claim(core: int) -> socket.socket | None:
+    """Claim a core for this process, until the socket is closed or the process ends.
+
+    Returns:
+        None where another process of this host, or of this container, has claimed it.
+    """
+    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claimed.bind(f"{CLAIMS}{core}")
+    except OSError:
+        claimed.close()
+        return None
+    return claimed
 
 
 def current_core() -> int:
