@@ -25,6 +25,8 @@ SPECIAL_EVENTS = {RunStatus.FAILED: RUN_FAILED, RunStatus.CANCELLED: RUN_CANCELL
 
 def follow_up(run_ids: Sequence[str]) -> None:
     """Do what follows from the ends of runs, which the caller's transaction has just written."""
+    if not run_ids:
+        return
     current_catalogue()  # a process that takes no runs would else never learn who listens
     for run in Run.objects.filter(pk__in=run_ids).order_by("id").select_related("event"):
         Wait.objects.filter(run=run).delete()

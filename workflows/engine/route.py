@@ -108,7 +108,7 @@ def route_events(pulse: Pulse | None = None, *, start: RouteStart | None = None)
         fresh, touched = _route_positioned(
             [candidates[event.id] for event in events if event.id in positioned], catalogue
         )
-        if fresh and (pulse.has_waits or Wait.objects.exists()):
+        if fresh and (pulse.has_waits or sql().has_waits()):
             found = Event.objects.in_bulk([candidate.event.id for candidate in fresh])
             end_waits_for(found[candidate.event.id] for candidate in fresh)
         admitted = 0
@@ -385,7 +385,8 @@ def _add_cancel_rules(runs: Sequence[tuple[NewRun, datetime]]) -> None:
         if new.route.cancel_on
         for rule in cancel_rules(new.id, new.start.envelope, new.route, since=since)
     ]
-    Wait.objects.bulk_create(rules)
+    if rules:
+        Wait.objects.bulk_create(rules)
 
 
 def _refuse_unknown_targets(candidates: Sequence[Candidate]) -> None:

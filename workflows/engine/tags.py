@@ -26,9 +26,11 @@ def _text(value: object) -> str:
 
 def add_tags(runs: Iterable[tuple[str, str]]) -> None:
     """Let operators find new runs, each given by its id and its tags, by these."""
-    RunTag.objects.bulk_create(
+    rows = [
         RunTag(run_id=run_id, name=name, value=value[:LONGEST_VALUE])
         for run_id, tags in runs
         if tags != NO_TAGS
         for name, value in json.loads(tags).items()
-    )
+    ]
+    if rows:
+        RunTag.objects.bulk_create(rows)

@@ -34,6 +34,7 @@ from workflows.engine.rows import TakenRun
 from workflows.engine.schedule import fire_schedules
 from workflows.engine.store import DirectStore
 from workflows.engine.take import take_runs, take_suspect
+from workflows.engine.takeable import takeable
 from workflows.engine.transactions import use_crash_hook
 from workflows.engine.waits import forget_paths
 from workflows.engine.wake import wake_runs
@@ -292,12 +293,11 @@ class Workflows:
 
     def _take(self) -> Sequence[TakenRun]:
         assert self._worker is not None  # `_begin_work` made one
-        catalogue = current_catalogue()
-        queues, unknown = catalogue.queues, catalogue.withheld_from(registry.ids())
-        suspect = take_suspect(self._worker.pk, queues=queues, unknown=unknown)
+        mine = takeable(current_catalogue(), None, frozenset(registry.ids()))
+        suspect = take_suspect(self._worker.pk, **mine)
         if suspect is not None:
             return [suspect]
-        return take_runs(self._worker.pk, queues=queues, unknown=unknown, limit=TAKEN_AT_ONCE)
+        return take_runs(self._worker.pk, **mine, limit=TAKEN_AT_ONCE)
 
     def _execute(self, run: TakenRun) -> None:
         use_crash_hook(self._pass_crash_point)
@@ -321,7 +321,7 @@ class Workflows:
     def _next_moment(self, ends: datetime) -> datetime | None:
         """Return when something becomes due, up to a moment: also a dead worker's lease."""
         now = self.now()
-        seconds = next_due(queues=None, workflows=list(registry.ids()))
+        seconds = next_due(queues=None, workflows=frozenset(registry.ids()))
         moments = [] if seconds is None else [now + timedelta(seconds=seconds)]
         alive = self._worker.pk if self._worker and not self._is_dead else None
         leases = Worker.objects.exclude(pk=alive)

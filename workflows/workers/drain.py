@@ -18,6 +18,7 @@ DRAIN_SECONDS = 5.0
 LOOK_AT_THE_CLOCK_EVERY = 0.2  # seconds
 LOOK_WITHOUT_ROOM_EVERY = 0.2  # seconds
 LET_ROOM_GATHER = 0.01  # seconds at most
+LET_BODIES_BEGIN = 0.001  # seconds; a round would keep Python's lock from them for longer
 PAUSE_WHILE_LEAVING = 0.2  # seconds
 PAUSE_AFTER_ERROR = 0.2  # seconds
 
@@ -86,6 +87,8 @@ class Drain:
         if taken and not bodies.room:
             self._process.core.share()
             bodies.wait_for_room(wanted=bodies.some, timeout=LET_ROOM_GATHER)
+        elif taken:
+            time.sleep(LET_BODIES_BEGIN)
         return taken
 
     def _wait_for_room(self) -> bool:

@@ -2,6 +2,7 @@
 
 Bodies may hold every connection of the process's pool for as long as they like. Were the beat to
 wait for one of them, the lease would end, and all that the process holds would be done again.
+They stay open whatever the project's settings say: django-q2 would have one made for each drain.
 """
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -10,10 +11,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 def use_own_connection() -> None:
     """Let the calling thread's default connection be one that it keeps for itself."""
-    shared = connections[DEFAULT_DB_ALIAS]
-    if not shared.settings_dict["OPTIONS"].get("pool"):
-        return
-    shared.close()
+    connections[DEFAULT_DB_ALIAS].close()
     own = connections.create_connection(DEFAULT_DB_ALIAS)
     options = {key: value for key, value in own.settings_dict["OPTIONS"].items() if key != "pool"}
     own.settings_dict = {**own.settings_dict, "OPTIONS": options, "CONN_MAX_AGE": None}

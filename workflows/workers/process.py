@@ -8,15 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
-from typing import TypedDict
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from workflows.clock import clock
 from workflows.conf import configuration
 from workflows.definitions.registry import registry
-from workflows.engine.catalogue import Catalogue, latest_catalogue
+from workflows.engine.catalogue import latest_catalogue
 from workflows.engine.execute import execute, failed_outright
 from workflows.engine.execution import Execution, TimedLease
 from workflows.engine.lease import (
@@ -33,6 +32,7 @@ from workflows.engine.route import RouteStart
 from workflows.engine.rows import TakenRun
 from workflows.engine.store import Receipt, Write
 from workflows.engine.take import TakeStarts, suspect_waits, take_runs, take_suspect
+from workflows.engine.takeable import Takeable, takeable
 from workflows.workers.beat import Beat, synchronise_clock
 from workflows.workers.bodies import Bodies, return_to_pool
 from workflows.workers.housekeeping import keep_house
@@ -53,24 +53,6 @@ class WorkerLease(TimedLease):
     """This process's lease; a process that lost one has another, under another id."""
 
     worker_id: str = field(kw_only=True)
-
-
-class Takeable(TypedDict):
-    """Which runs a worker may take."""
-
-    queues: Sequence[str]
-    unknown: Sequence[str]
-
-
-@lru_cache(maxsize=1)
-def takeable(
-    catalogue: Catalogue, queues: Sequence[str] | None, workflows: frozenset[str]
-) -> Takeable:
-    """Return which runs a worker may take by a catalogue: the same until that changes."""
-    return Takeable(
-        queues=catalogue.queues if queues is None else queues,
-        unknown=catalogue.withheld_from(workflows),
-    )
 
 
 class WorkerProcess:

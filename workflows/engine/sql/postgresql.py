@@ -91,6 +91,7 @@ PULSE = f"""
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
 """  # noqa: S608
+HAS_WAITS = "SELECT EXISTS (SELECT 1 FROM workflows_wait)"
 CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
 
 EVENT_TYPES = [*["text"] * 4, *["timestamptz"] * 3, *["text"] * 5]
@@ -281,6 +282,10 @@ class PostgreSQL(Statements):
     @override
     def pulse(self, *, now: datetime) -> Pulse:
         return Pulse._make(run_by_indexes(PULSE, {"now": now})[0])
+
+    @override
+    def has_waits(self) -> bool:
+        return bool(self._all(HAS_WAITS)[0][0])
 
     @override
     def plan_by_indexes(self) -> None:

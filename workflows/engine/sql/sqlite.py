@@ -108,6 +108,7 @@ PULSE = f"""
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
 """  # noqa: S608
+HAS_WAITS = "SELECT EXISTS (SELECT 1 FROM workflows_wait)"
 CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
 UNROUTED_EVENTS = """
     SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
@@ -218,6 +219,10 @@ class SQLite(Statements):
     @override
     def pulse(self, *, now: datetime) -> Pulse:
         return Pulse._make(self._all(PULSE, text(now))[0])
+
+    @override
+    def has_waits(self) -> bool:
+        return bool(self._all(HAS_WAITS)[0][0])
 
     @override
     def plan_by_indexes(self) -> None:

@@ -41,6 +41,9 @@ class Statements(Protocol):
     def pulse(self, *, now: datetime) -> Pulse:
         """Return the catalogue's revision, and what there is to do besides routing events."""
 
+    def has_waits(self) -> bool:
+        """Tell whether anything waits for an event or a signal."""
+
     def plan_by_indexes(self) -> None:
         """Have the rest of the engine's own transaction planned as for large tables.
 
