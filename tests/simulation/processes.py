@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 from unittest.mock import Mock, patch
 
@@ -20,7 +21,17 @@ from tests.simulation.cooperation import (
 from workflows.definitions.registry import registry
 from workflows.engine import catalogue, execution, parallel, scan_start, transactions, waits
 from workflows.engine.due import next_due
-from workflows.workers import alone, beat, bodies, drain, in_hand, process, siblings, writer
+from workflows.workers import (
+    alone,
+    beat,
+    bodies,
+    drain,
+    in_hand,
+    process,
+    scheduling,
+    siblings,
+    writer,
+)
 
 BEAT = 6.0  # seconds: looks for dead workers more seldom than in production, for speed
 LONGEST_WAIT = 6.0  # seconds
@@ -74,7 +85,7 @@ class Cluster:
     def _wait_for_work(self, me: Process) -> None:
         """Wait as the broker does: for something to be due, for a wake-up, or for a while."""
         try:
-            seconds = next_due(queues=None, workflows=registry.ids())
+            seconds = next_due(queues=None, workflows=frozenset(registry.ids()))
         except DatabaseError:
             seconds = LONGEST_WAIT
         wait = LONGEST_WAIT if seconds is None else max(seconds, PAUSE_AFTER_DRAIN)
@@ -120,6 +131,7 @@ def simulated_processes(world: World) -> Iterator[None]:
         (beat, "replace_broken_connections", _nothing_to_give),
         (beat, "faulthandler", Mock()),
         (process, "keep_house", _keep_no_house),
+        (scheduling, "THREAD_STATUS", Path("/no such file")),  # threads run anywhere
         (process, "write_meters", _measure_nothing),
         (beat, "BEAT", BEAT),
         (alone, "LOOK_EVERY", BEAT),
