@@ -99,7 +99,8 @@ def route_events(pulse: Pulse | None = None, *, start: RouteStart | None = None)
         return 0
     candidates = {event.id: candidate(event, catalogue) for event in events}
     with transaction("route"):
-        if sql().engine_lock() != catalogue.revision:
+        under_lock = sql().engine_lock()
+        if under_lock is None or under_lock.revision != catalogue.revision:
             return 0
         closed = close_due_windows(catalogue, clock.now()) if pulse.has_due_windows else 0
         routed_waits = route_waits() if pulse.has_unrouted_waits else 0
@@ -108,7 +109,7 @@ def route_events(pulse: Pulse | None = None, *, start: RouteStart | None = None)
         fresh, touched = _route_positioned(
             [candidates[event.id] for event in events if event.id in positioned], catalogue
         )
-        if fresh and (pulse.has_waits or sql().has_waits()):
+        if fresh and (under_lock.has_waits or routed_waits):
             found = Event.objects.in_bulk([candidate.event.id for candidate in fresh])
             end_waits_for(found[candidate.event.id] for candidate in fresh)
         admitted = 0
@@ -126,9 +127,9 @@ def route_events(pulse: Pulse | None = None, *, start: RouteStart | None = None)
 
 def route_at_once(event: UnroutedEvent) -> None:
     """Route one event in the caller's transaction, which has stored it and waits for its turn."""
-    revision = sql().engine_lock(waits=True)
-    assert revision is not None  # it has waited
-    catalogue = catalogue_of(revision)
+    under_lock = sql().engine_lock(waits=True)
+    assert under_lock is not None  # it has waited
+    catalogue = catalogue_of(under_lock.revision)
     sql().position_events([event.id])
     _, touched = _route_positioned([candidate(event, catalogue)], catalogue)
     leave_for_next_turn(touched, now=clock.now())
@@ -149,7 +150,8 @@ def look_again(*, after: timedelta = timedelta()) -> int:
         return 0
     catalogue = current_catalogue()
     with transaction("look again"):
-        if sql().engine_lock() != catalogue.revision:
+        under_lock = sql().engine_lock()
+        if under_lock is None or under_lock.revision != catalogue.revision:
             return 0
         return admit_runs(catalogue)
 

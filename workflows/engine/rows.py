@@ -132,13 +132,19 @@ class Pulse(NamedTuple):
 
     revision: int
     has_unrouted_waits: bool
-    has_waits: bool
     has_due_windows: bool
     has_due_runs: bool
     may_admit: bool
     has_arrivals: bool
     has_active_lanes: bool
     has_blocked_lanes: bool
+
+
+class UnderLock(NamedTuple):
+    """What is read as soon as the engine's lock is taken, and holds as long as that is."""
+
+    revision: int
+    has_waits: bool
 
 
 class Held(NamedTuple):

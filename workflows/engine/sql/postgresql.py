@@ -23,6 +23,7 @@ from workflows.engine.rows import (
     RunRow,
     StepRow,
     TakenRun,
+    UnderLock,
     UnroutedEvent,
 )
 from workflows.engine.sql.statements import UNLESS_ENDED, Statements
@@ -39,8 +40,6 @@ BY_INDEXES = ", ".join(
     for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 )
 PLAN_BY_INDEXES = f"SELECT {BY_INDEXES}"
-# In one round trip, for what is asked outside a transaction.
-BEGIN_BY_INDEXES = f"BEGIN; {PLAN_BY_INDEXES}"
 # A process that is stopped while it has the lock would stop all routing: the server hangs up on it.
 ENGINE_LOCK_FOR_A_TIME = f"""
     {ENGINE_LOCK}, set_config('idle_in_transaction_session_timeout', '10s', true), {BY_INDEXES}
@@ -80,7 +79,6 @@ MAY_ADMIT = f"""
 PULSE = f"""
     SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
         EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
-        EXISTS (SELECT 1 FROM workflows_wait),
         (SELECT id FROM workflows_run WHERE gathering IS NOT NULL AND due_at <= %(now)s
             ORDER BY due_at LIMIT 1) IS NOT NULL,
         (SELECT id FROM workflows_run
@@ -91,8 +89,12 @@ PULSE = f"""
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
 """  # noqa: S608
-HAS_WAITS = "SELECT EXISTS (SELECT 1 FROM workflows_wait)"
 CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
+# In a statement of its own, which sees what the lock guards.
+UNDER_LOCK = """
+    SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
+        EXISTS (SELECT 1 FROM workflows_wait)
+"""
 
 EVENT_TYPES = [*["text"] * 4, *["timestamptz"] * 3, *["text"] * 5]
 RUN_TYPES = [
@@ -284,24 +286,18 @@ class PostgreSQL(Statements):
         return Pulse._make(run_by_indexes(PULSE, {"now": now})[0])
 
     @override
-    def has_waits(self) -> bool:
-        return bool(self._all(HAS_WAITS)[0][0])
-
-    @override
     def plan_by_indexes(self) -> None:
         if is_own_transaction():
             self._all(PLAN_BY_INDEXES)
 
     @override
-    def engine_lock(self, *, waits: bool = False) -> int | None:
-        lock = ENGINE_LOCK_FOR_A_TIME if is_own_transaction() else ENGINE_LOCK
+    def engine_lock(self, *, waits: bool = False) -> UnderLock | None:
         if waits:
-            self._all(WAIT_FOR_ENGINE_LOCK)
-        elif not self._all(lock)[0][0]:
-            return None
-        return (
-            self.catalogue_revision()
-        )  # in a statement of its own, which sees what the lock guards
+            lock = WAIT_FOR_ENGINE_LOCK
+        else:
+            lock = ENGINE_LOCK_FOR_A_TIME if is_own_transaction() else ENGINE_LOCK
+        (locked, *_), read = (rows[0] for rows in run_together((lock, None), (UNDER_LOCK, None)))
+        return UnderLock._make(read) if waits or locked else None
 
     @override
     def insert_events(self, rows: Sequence[EventRow]) -> None:
@@ -429,17 +425,27 @@ def run_by_indexes(statement: str, parameters: Any = None) -> list[tuple[Any, ..
     if wrapper.in_atomic_block:
         return run(statement, parameters).fetchall()
     wrapper.ensure_connection()
+    try:
+        return run_together(
+            ("BEGIN", None), (PLAN_BY_INDEXES, None), (statement, parameters), ("COMMIT", None)
+        )[2]
+    except BaseException:  # whatever it is, no transaction must stay open
+        if not wrapper.connection.closed:
+            wrapper.connection.rollback()
+        raise
+
+
+def run_together(*statements: tuple[str, Any]) -> list[list[tuple[Any, ...]]]:
+    """Execute statements one after another in one round trip; return the rows of each."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
-        cursor = psycopg.Cursor(wrapper.connection)
-        cursor.execute(BEGIN_BY_INDEXES)
-        try:
-            rows = cursor.execute(cast(Any, statement), parameters).fetchall()
-            cursor.execute("COMMIT")
-        except BaseException:  # whatever it is, no transaction must stay open
-            if not wrapper.connection.closed:
-                wrapper.connection.rollback()
-            raise
-    return rows
+        with wrapper.connection.pipeline():
+            cursors = [
+                psycopg.Cursor(wrapper.connection).execute(cast(Any, statement), parameters)
+                for statement, parameters in statements
+            ]
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 def copy(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

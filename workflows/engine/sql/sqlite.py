@@ -23,6 +23,7 @@ from workflows.engine.rows import (
     RunRow,
     StepRow,
     TakenRun,
+    UnderLock,
     UnroutedEvent,
 )
 from workflows.engine.sql.statements import UNLESS_ENDED, Statements
@@ -97,7 +98,6 @@ MAY_ADMIT = f"""
 PULSE = f"""
     SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
         EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed),
-        EXISTS (SELECT 1 FROM workflows_wait),
         (SELECT id FROM workflows_run WHERE gathering IS NOT NULL AND due_at <= ?1
             ORDER BY due_at LIMIT 1) IS NOT NULL,
         (SELECT id FROM workflows_run INDEXED BY run_timer
@@ -108,8 +108,11 @@ PULSE = f"""
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'active'),
         EXISTS (SELECT 1 FROM workflows_lane WHERE state = 'blocked')
 """  # noqa: S608
-HAS_WAITS = "SELECT EXISTS (SELECT 1 FROM workflows_wait)"
 CATALOGUE_REVISION = "SELECT coalesce(max(revision), 0) FROM workflows_catalogue"
+UNDER_LOCK = """
+    SELECT (SELECT coalesce(max(revision), 0) FROM workflows_catalogue),
+        EXISTS (SELECT 1 FROM workflows_wait)
+"""
 UNROUTED_EVENTS = """
     SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
     FROM workflows_event
@@ -221,16 +224,14 @@ class SQLite(Statements):
         return Pulse._make(self._all(PULSE, text(now))[0])
 
     @override
-    def has_waits(self) -> bool:
-        return bool(self._all(HAS_WAITS)[0][0])
-
-    @override
     def plan_by_indexes(self) -> None:
         """Do nothing: SQLite's planner asks no statistics that it has not been given."""
 
     @override
-    def engine_lock(self, *, waits: bool = False) -> int | None:
-        return self.catalogue_revision()  # the transaction has begun with the write lock
+    def engine_lock(self, *, waits: bool = False) -> UnderLock | None:
+        return UnderLock._make(
+            self._all(UNDER_LOCK)[0]
+        )  # the transaction has begun with the write lock
 
     @override
     def insert_events(self, rows: Sequence[EventRow]) -> None:

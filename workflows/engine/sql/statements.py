@@ -13,6 +13,7 @@ from workflows.engine.rows import (
     RunRow,
     StepRow,
     TakenRun,
+    UnderLock,
     UnroutedEvent,
 )
 
@@ -41,16 +42,13 @@ class Statements(Protocol):
     def pulse(self, *, now: datetime) -> Pulse:
         """Return the catalogue's revision, and what there is to do besides routing events."""
 
-    def has_waits(self) -> bool:
-        """Tell whether anything waits for an event or a signal."""
-
     def plan_by_indexes(self) -> None:
         """Have the rest of the engine's own transaction planned as for large tables.
 
         Does nothing inside a caller's transaction, whose plans are not the engine's business.
         """
 
-    def engine_lock(self, *, waits: bool = False) -> int | None:
+    def engine_lock(self, *, waits: bool = False) -> UnderLock | None:
         """Try to take the lock under which routing decides, until the transaction's end.
 
         What comes after it is planned by indexes, as `plan_by_indexes` says.
@@ -59,7 +57,7 @@ class Statements(Protocol):
             waits: take it in any case, as soon as whoever has it is done.
 
         Returns:
-            The catalogue's revision, read under the lock; None where somebody else has it.
+            What was read under the lock; None where somebody else has it.
         """
 
     def insert_events(self, rows: Sequence[EventRow]) -> None:
