@@ -33,7 +33,7 @@ def send_events(events: Sequence[Sendable], *, allow_reserved: bool = False) -> 
         InvalidEvent: one of them cannot be an event; names its place in the list.
     """
     rows = event_rows(events, allow_reserved=allow_reserved)
-    with transaction("send"):
+    with transaction("send", is_one_statement=True):
         sql().insert_events(rows)
         wake_workers_after_commit()
     return [row.id for row in rows]

@@ -25,12 +25,25 @@ _hook: CrashHook | None = None
 
 
 @contextmanager
-def transaction(name: str) -> Iterator[None]:
-    """Make one transaction of the block; inside a caller's transaction, a part of that."""
+def transaction(name: str, *, is_one_statement: bool = False) -> Iterator[None]:
+    """Make one transaction of the block; inside a caller's transaction, a part of that.
+
+    Args:
+        name: of the crash points.
+        is_one_statement: no other is in the block, and one alone is a transaction already: on
+            PostgreSQL that saves two round trips.
+    """
     crash_point(f"before {name}")
-    with _turn(), _begun():
+    if is_one_statement and connection.vendor == "postgresql" and _commits_each_statement():
         yield
+    else:
+        with _turn(), _begun():
+            yield
     crash_point(f"after {name}")
+
+
+def _commits_each_statement() -> bool:
+    return not connection.in_atomic_block and connection.get_autocommit()
 
 
 def crash_point(name: str) -> None:
