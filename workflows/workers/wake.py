@@ -1,9 +1,9 @@
 """Wake-ups: how a process learns within milliseconds that another has made something due.
 
 They are only speed: whoever waits also looks again after a while. On PostgreSQL a sender's
-process sends one NOTIFY after its commit, and then at most one in 20 ms, on a connection of its
-own: inside the sender's transaction NOTIFY would make all commits of the server queue up. On
-SQLite nothing is sent: SQLite counts the commits of others, and asking for the count is cheap.
+process sends one NOTIFY after its commit, and then at most one in 20 ms: inside the sender's
+transaction NOTIFY would make all commits of the server queue up. On SQLite nothing is sent: SQLite
+counts the commits of others, and asking for the count is cheap.
 """
 
 import logging
@@ -90,19 +90,33 @@ class SQLiteWakeUps:
 
 
 class Notifier:
-    """Sends notifications from a thread of its own, never more than one in 20 ms.
+    """Sends notifications, never more than one in 20 ms.
 
-    Its connection is there only while it is used: a site has many more web processes than
-    senders at any moment, and a test's database can be dropped only when nobody is connected.
+    Where none was sent for so long, on the caller's own connection, which has just committed.
+    Else from a thread, once the time is over, whose connection is there only while it is used: a
+    site has many more web processes than senders at any moment, and a test's database can be
+    dropped only when nobody is connected.
     """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._next = 0.0
 
     def notify(self) -> None:
-        """Have a notification sent; returns at once and never raises."""
+        """Send a notification, or have one sent; returns at once and never raises."""
+        if not (self._has_turn() and notify_on(connection.connection)):
+            self._ask()
+
+    def _has_turn(self) -> bool:
+        with self._lock:
+            is_time = time.monotonic() >= self._next
+            if is_time:
+                self._next = time.monotonic() + PAUSE_BETWEEN_NOTIFICATIONS
+            return is_time
+
+    def _ask(self) -> None:
         self._asked.set()
         if self._thread is None:
             with self._lock:
@@ -119,14 +133,27 @@ class Notifier:
                 sending.close()
                 sending = None
             self._asked.wait()
+            while not self._has_turn():
+                time.sleep(PAUSE_BETWEEN_NOTIFICATIONS / 2)
             self._asked.clear()
             try:
                 sending = sending or own_connection()
-                sending.execute(f"NOTIFY {CHANNEL}")
             except psycopg.Error as error:
                 logger.debug("wake.notification_failed error=%s", error)
-                sending = None
-            time.sleep(PAUSE_BETWEEN_NOTIFICATIONS)
+            else:
+                sending = sending if notify_on(sending) else None
+
+
+def notify_on(connected: "psycopg.Connection[Any] | None") -> bool:
+    """Send a notification on a connection between its transactions; return whether it could be."""
+    if connected is None:
+        return False
+    try:
+        psycopg.Cursor(connected).execute(f"NOTIFY {CHANNEL}")
+    except psycopg.Error as error:
+        logger.debug("wake.notification_failed error=%s", error)
+        return False
+    return True
 
 
 _notifier = Notifier()
