@@ -7,6 +7,7 @@ no longer than the grace time; and the process that watches the others never wai
 database.
 """
 
+import gc
 import logging
 import os
 import secrets
@@ -181,6 +182,7 @@ def work(task_queue: PacketQueue | None, *args: Any) -> None:
     if task_queue is None:
         execute_suspects(process)
     elif process.start():
+        gc.freeze()  # the collector need not look again and again at what all work begins with
         django_q_worker(task_queue, *args)
     leave()
 
