@@ -8,7 +8,6 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from workflows.clock import clock
-from workflows.conf import configuration
 from workflows.definitions.events import Event, build_event
 from workflows.engine import context
 from workflows.engine.async_steps import call_async
@@ -155,7 +154,8 @@ def _built(event: StoredEvent) -> Event[Any]:
 def _completed(execution: Execution, value: object) -> Write:
     """The function returned: the run ends with what it returned, unless that cannot be stored."""
     annotation = return_annotation(execution.workflow.function)
-    output, _ = round_trip(value, annotation, max_bytes=configuration().max_result_bytes)
+    limit = execution.configuration.max_result_bytes
+    output, _ = round_trip(value, annotation, max_bytes=limit)
     return Write(
         execution.run,
         release=_release(

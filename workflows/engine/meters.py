@@ -8,6 +8,7 @@ the roll-up counts from their rows, are exact.
 import functools
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -59,7 +60,9 @@ class Tally:
 
     def count(self, meter: Meter, *, by: int = 1, seconds: float = 0.0) -> None:
         """Add to a number."""
-        amount = self.amounts.setdefault(meter, Amount())
+        amount = self.amounts.get(meter)
+        if amount is None:
+            amount = self.amounts[meter] = Amount()
         amount.count += by
         amount.seconds += seconds
 
@@ -129,4 +132,4 @@ def add_to_totals(amounts: Mapping[Meter, Amount]) -> None:
 
 def bucket_of(duration: float) -> int:
     """Return the place of the bucket in which a duration, in seconds, is counted."""
-    return next((place for place, edge in enumerate(EDGES) if duration <= edge), len(EDGES))
+    return bisect_left(EDGES, duration)

@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from django.db import connections
 
@@ -119,10 +120,16 @@ def return_to_pool() -> None:
     The next body gets one that the pool has looked at: this one may break meanwhile, and a body
     that takes long and needs none must not keep it from others.
     """
-    for connection in connections.all(initialized_only=True):
-        is_pooled = connection.settings_dict["OPTIONS"].get("pool")
-        if is_pooled and connection.connection is not None and not connection.in_atomic_block:
+    for alias in pooled():
+        connection = connections[alias]
+        if connection.connection is not None and not connection.in_atomic_block:
             connection.close()
+
+
+@lru_cache(maxsize=1)
+def pooled() -> tuple[str, ...]:
+    """Return the databases whose connections are a pool's."""
+    return tuple(alias for alias, its in connections.settings.items() if its["OPTIONS"].get("pool"))
 
 
 def give_connections_back() -> None:
