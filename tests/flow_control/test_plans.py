@@ -161,8 +161,15 @@ IN_OWN_TRANSACTIONS += [
     (
         "next due",
         statements.NEXT_DUE,
-        {"queues": ["default"], "unknown": [], "suspect_after": 2, "now": NOW},
-        ["run_takeable", "run_arrived", "run_timer", "run_expiry", "run_gathering"],
+        {"queues": ["default"], "unknown": [], "suspect_after": 2, "now": NOW, "lately": NOW},
+        [
+            "event_unrouted",
+            "run_takeable",
+            "run_arrived",
+            "run_timer",
+            "run_expiry",
+            "run_gathering",
+        ],
     ),
     ("without worker", statements.WITHOUT_WORKER, (), ["run_held_from"]),
 ]
@@ -228,7 +235,14 @@ def test_what_fails_outside_a_transaction_leaves_none_open() -> None:
         ),
         pytest.param(
             sqlite_statements.NEXT_DUE,
-            ["run_takeable", "run_arrived", "run_timer", "run_expiry", "run_gathering"],
+            [
+                "event_unrouted",
+                "run_takeable",
+                "run_arrived",
+                "run_timer",
+                "run_expiry",
+                "run_gathering",
+            ],
             id="next due",
         ),
         pytest.param(sqlite_statements.WITHOUT_WORKER, ["run_held_from"], id="without worker"),

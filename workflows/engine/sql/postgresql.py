@@ -26,7 +26,7 @@ from workflows.engine.rows import (
     UnderLock,
     UnroutedEvent,
 )
-from workflows.engine.sql.statements import UNLESS_ENDED, Statements
+from workflows.engine.sql.statements import LATELY, UNLESS_ENDED, Statements
 from workflows.models import RunStatus, StepOp, StepStatus
 from workflows.models.run import SUSPECT_AFTER
 
@@ -246,9 +246,14 @@ WITHOUT_WORKER = """
     SELECT id FROM holder WHERE NOT EXISTS (
         SELECT 1 FROM workflows_worker WHERE workflows_worker.id = holder.id)
 """
-# A queue at a time, in the order of its index: else a planner may read all that is queued.
+# A queue at a time, in the order of its index: else a planner may read all that is queued. The
+# first in an order, not the least: for that a plan kept from an empty table would read all.
+# What is almost always the answer, a new event, comes first, and is found beyond all dead rows.
 NEXT_DUE = f"""
     SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM workflows_event
+        WHERE position IS NULL AND due_at <= %(now)s AND due_at >= %(lately)s)
+        OR EXISTS (
         SELECT 1 FROM unnest(%(queues)s::text[]) AS served(queue) CROSS JOIN LATERAL (
             SELECT id FROM workflows_run
             WHERE queue = served.queue AND status = 'queued' AND admitted
@@ -256,16 +261,24 @@ NEXT_DUE = f"""
             ORDER BY place, id LIMIT 1) AS takeable)
         OR EXISTS (SELECT 1 FROM workflows_wait WHERE NOT is_routed)
         OR {MAY_ADMIT} THEN %(now)s ELSE least(
-        (SELECT min(wakes_at) FROM workflows_pace WHERE wakes_at IS NOT NULL),
-        (SELECT min(due_at) FROM workflows_event WHERE position IS NULL),
-        (SELECT min(due_at) FROM workflows_run
-            WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL),
-        (SELECT min(expires_at) FROM workflows_run
-            WHERE ended_at IS NULL AND expires_at IS NOT NULL),
-        (SELECT min(fires_at) FROM workflows_cronschedule WHERE fires_at IS NOT NULL),
-        (SELECT min(due_at) FROM workflows_run WHERE gathering IS NOT NULL),
-        (SELECT min(due_at) FROM workflows_schedule WHERE due_at IS NOT NULL),
-        (SELECT min(next_at) FROM workflows_bulkoperation WHERE next_at IS NOT NULL)
+        (SELECT wakes_at FROM workflows_pace WHERE wakes_at IS NOT NULL
+            ORDER BY wakes_at LIMIT 1),
+        (SELECT due_at FROM workflows_event WHERE position IS NULL
+            ORDER BY due_at LIMIT 1),
+        (SELECT due_at FROM workflows_run
+            WHERE status IN ('sleeping', 'waiting') AND due_at IS NOT NULL
+            ORDER BY due_at LIMIT 1),
+        (SELECT expires_at FROM workflows_run
+            WHERE ended_at IS NULL AND expires_at IS NOT NULL
+            ORDER BY expires_at LIMIT 1),
+        (SELECT fires_at FROM workflows_cronschedule WHERE fires_at IS NOT NULL
+            ORDER BY fires_at LIMIT 1),
+        (SELECT due_at FROM workflows_run WHERE gathering IS NOT NULL
+            ORDER BY due_at LIMIT 1),
+        (SELECT due_at FROM workflows_schedule WHERE due_at IS NOT NULL
+            ORDER BY due_at LIMIT 1),
+        (SELECT next_at FROM workflows_bulkoperation WHERE next_at IS NOT NULL
+            ORDER BY next_at LIMIT 1)
     ) END
 """  # noqa: S608
 
@@ -385,6 +398,7 @@ class PostgreSQL(Statements):
     ) -> datetime | None:
         parameters = {
             "now": now,
+            "lately": now - LATELY,
             "queues": list(queues),
             "unknown": list(unknown),
             "suspect_after": SUSPECT_AFTER,

@@ -26,7 +26,7 @@ from workflows.engine.rows import (
     UnderLock,
     UnroutedEvent,
 )
-from workflows.engine.sql.statements import UNLESS_ENDED, Statements
+from workflows.engine.sql.statements import LATELY, UNLESS_ENDED, Statements
 from workflows.models import RunStatus, StepOp, StepStatus
 from workflows.models.run import SUSPECT_AFTER
 
@@ -181,6 +181,8 @@ WITHOUT_WORKER = """
 """
 NEXT_DUE = f"""
     SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM workflows_event WHERE position IS NULL AND due_at <= ?3 AND due_at >= ?5
+    ) OR EXISTS (
         SELECT 1 FROM workflows_run INDEXED BY run_takeable
         WHERE status = 'queued' AND admitted AND queue IN (SELECT value FROM json_each(?1))
         AND workflow NOT IN (SELECT value FROM json_each(?2)) AND losses < ?4
@@ -317,7 +319,7 @@ class SQLite(Statements):
         self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
     ) -> datetime | None:
         given = json.dumps(list(queues)), json.dumps(list(unknown)), text(now)
-        row = self._all(NEXT_DUE, *given, SUSPECT_AFTER)[0]
+        row = self._all(NEXT_DUE, *given, SUSPECT_AFTER, text(now - LATELY))[0]
         return optional_moment(row[0])
 
     @override

@@ -1,7 +1,7 @@
 """What the hot path asks of a database. None of these begins or ends a transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from workflows.engine.rows import (
@@ -16,6 +16,8 @@ from workflows.engine.rows import (
     UnderLock,
     UnroutedEvent,
 )
+
+LATELY = timedelta(seconds=5)  # since then a new event is due, but for a very slow sender's
 
 # A step that is known becomes what it is now; one that has ended stays as it is, for good.
 UNLESS_ENDED = f"""
