@@ -42,12 +42,14 @@ class SharedCore:
         self._any = frozenset(os.sched_getaffinity(0) if can_bind else ())
         self._cores = self._any
         self._is_worth_it = len(self._any) > 1
+        self._has_looked = False
         self._claim: socket.socket | None = None
         self._mine = threading.local()
 
     def share(self) -> None:
         """Let all threads follow the calling one, where it runs now or to a free core."""
-        if self._is_worth_it and self._claim is None:
+        if self._is_worth_it and not self._has_looked:
+            self._has_looked = True
             here = current_core()
             for core in sorted(self._any, key=lambda core: (core != here, core)):
                 self._claim = claim(core)
@@ -58,6 +60,7 @@ class SharedCore:
 
     def unshare(self) -> None:
         """Let all threads run anywhere again: the kernel, and other processes, have the choice."""
+        self._has_looked = False
         if self._claim is not None:
             self._cores = self._any
             self._claim.close()
