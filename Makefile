@@ -16,7 +16,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 # Tests on PostgreSQL use the server of DATABASE_URL, else one at its usual place on this machine.
 LOCAL_POSTGRESQL := postgres://postgres@127.0.0.1:5432
 GIVEN_POSTGRESQL := $(filter postgres://% postgresql://%,$(DATABASE_URL))
-PYTEST := $(BIN)/python -m pytest -n auto
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # What needs no database, brings one along, or looks at pages and settings that are alike on each.
 TRIED_ON_SQLITE_ALONE := architecture browser definitions simulation site
 ON_POSTGRESQL := $(or $(ARGS),$(TRIED_ON_SQLITE_ALONE:%=--ignore=tests/%))
