@@ -166,9 +166,9 @@ def work(task_queue: PacketQueue | None, *args: Any) -> None:
         args: what else django-q2 gives its workers.
     """
     assert started_at is not None  # `prepare_cluster` set it
-    end_with_parent(signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, leave_on_signal)
+    signal.signal(signal.SIGTERM, leave_on_signal)  # before it may come
+    end_with_parent(signal.SIGTERM)
     use_own_connection()
     process = WorkerProcess(
         cluster=cluster_token,
