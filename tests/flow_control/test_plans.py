@@ -139,6 +139,14 @@ def test_a_hot_statement_uses_its_index(
     assert "Seq Scan on workflows_run" not in planned, planned
 
 
+INDEXES_OF_NEXT_DUE = [
+    "event_unrouted",
+    "run_takeable",
+    "run_arrived",
+    "run_timer",
+    "run_expiry",
+    "run_gathering",
+]
 # What runs in the engine's own transactions, which say that they want indexes.
 IN_OWN_TRANSACTIONS: list[tuple[str, str, Any, list[str]]] = [
     hot for hot in HOT if hot[0] in ("take", "wake", "first in line", "let in", "lock")
@@ -162,14 +170,7 @@ IN_OWN_TRANSACTIONS += [
         "next due",
         statements.NEXT_DUE,
         {"queues": ["default"], "unknown": [], "suspect_after": 2, "now": NOW, "lately": NOW},
-        [
-            "event_unrouted",
-            "run_takeable",
-            "run_arrived",
-            "run_timer",
-            "run_expiry",
-            "run_gathering",
-        ],
+        INDEXES_OF_NEXT_DUE,
     ),
     ("without worker", statements.WITHOUT_WORKER, (), ["run_held_from"]),
 ]
@@ -235,14 +236,7 @@ def test_what_fails_outside_a_transaction_leaves_none_open() -> None:
         ),
         pytest.param(
             sqlite_statements.NEXT_DUE,
-            [
-                "event_unrouted",
-                "run_takeable",
-                "run_arrived",
-                "run_timer",
-                "run_expiry",
-                "run_gathering",
-            ],
+            INDEXES_OF_NEXT_DUE,
             id="next due",
         ),
         pytest.param(sqlite_statements.WITHOUT_WORKER, ["run_held_from"], id="without worker"),

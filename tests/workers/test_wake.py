@@ -7,7 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection, transaction
+from psycopg.pq import TransactionStatus
 
+from workflows import send
 from workflows.workers import wake
 from workflows.workers.wake import CHANNEL, Notifier, own_connection
 
@@ -68,11 +70,18 @@ def test_a_connection_that_was_cut_costs_the_caller_nothing(
     connection.close()
 
 
-def test_none_is_sent_before_the_commit(
-    notifier: Notifier, listening: psycopg.Connection[Any]
-) -> None:
-    with transaction.atomic():
-        transaction.on_commit(notifier.notify)
-        assert heard(listening) == 0
+def test_a_send_notifies_between_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses: list[TransactionStatus] = []
 
-    assert heard(listening) == 1
+    def note(connected: psycopg.Connection[Any]) -> bool:
+        statuses.append(connected.info.transaction_status)
+        return True
+
+    monkeypatch.setattr(wake, "_notifier", Notifier())
+    monkeypatch.setattr(wake, "notify_on", note)
+
+    with transaction.atomic():
+        send("go", {})
+        assert statuses == []
+
+    assert statuses == [TransactionStatus.IDLE]

@@ -31,6 +31,7 @@ from workflows.engine.resume import end_wait
 from workflows.engine.rows import Pulse, RunRow, UnroutedEvent, place_by
 from workflows.engine.scan_start import ScanStart
 from workflows.engine.sql import sql
+from workflows.engine.sql.statements import SLOW_SENDERS
 from workflows.engine.tags import NO_TAGS, add_tags, tags_of
 from workflows.engine.transactions import transaction
 from workflows.engine.waits import end_waits_for, route_waits
@@ -38,7 +39,6 @@ from workflows.ids import new_ids
 from workflows.models import Event, Run, RunStatus, RunTag, StepOp, Wait
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SLOW_SENDERS = timedelta(seconds=5)  # from an event to its commit
 BATCH = 500  # events; routes in well under the 50 ms for which the lock may be held
 DEDUPLICATION_PERIOD = timedelta(hours=24)
 

@@ -18,7 +18,7 @@ from django.db import connection
 
 CHANNEL = "workflows"
 PAUSE_BETWEEN_NOTIFICATIONS = 0.020  # seconds
-SQLITE_POLL = 0.002  # seconds; an idle host spends 2.4 % of a core, with 0.005 it would 1.9 %
+SQLITE_POLL = 0.002  # seconds; an idle host spends 2.4 % of a core, with 0.005 it would be 1.9 %
 POLL_WITHOUT_LISTENING = 0.250  # seconds
 RECONNECT_AFTER = 1.0  # seconds
 HANG_UP_AFTER = 1.0  # seconds without anything to notify of

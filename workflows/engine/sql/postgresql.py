@@ -26,7 +26,7 @@ from workflows.engine.rows import (
     UnderLock,
     UnroutedEvent,
 )
-from workflows.engine.sql.statements import LATELY, UNLESS_ENDED, Statements
+from workflows.engine.sql.statements import SLOW_SENDERS, UNLESS_ENDED, Statements
 from workflows.models import RunStatus, StepOp, StepStatus
 from workflows.models.run import SUSPECT_AFTER
 
@@ -398,7 +398,7 @@ class PostgreSQL(Statements):
     ) -> datetime | None:
         parameters = {
             "now": now,
-            "lately": now - LATELY,
+            "lately": now - SLOW_SENDERS,
             "queues": list(queues),
             "unknown": list(unknown),
             "suspect_after": SUSPECT_AFTER,

@@ -26,7 +26,7 @@ from workflows.engine.rows import (
     UnderLock,
     UnroutedEvent,
 )
-from workflows.engine.sql.statements import LATELY, UNLESS_ENDED, Statements
+from workflows.engine.sql.statements import SLOW_SENDERS, UNLESS_ENDED, Statements
 from workflows.models import RunStatus, StepOp, StepStatus
 from workflows.models.run import SUSPECT_AFTER
 
@@ -319,7 +319,7 @@ class SQLite(Statements):
         self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
     ) -> datetime | None:
         given = json.dumps(list(queues)), json.dumps(list(unknown)), text(now)
-        row = self._all(NEXT_DUE, *given, SUSPECT_AFTER, text(now - LATELY))[0]
+        row = self._all(NEXT_DUE, *given, SUSPECT_AFTER, text(now - SLOW_SENDERS))[0]
         return optional_moment(row[0])
 
     @override

@@ -17,7 +17,7 @@ from workflows.engine.rows import (
     UnroutedEvent,
 )
 
-LATELY = timedelta(seconds=5)  # since then a new event is due, but for a very slow sender's
+SLOW_SENDERS = timedelta(seconds=5)  # from an event to its commit
 
 # A step that is known becomes what it is now; one that has ended stays as it is, for good.
 UNLESS_ENDED = f"""
