@@ -193,29 +193,33 @@ POSITION_EVENTS = """
     WHERE event.id = given.id AND CASE WHEN event.position IS NULL THEN true END
     RETURNING event.id
 """
+# Joined, not `id = ANY(...)`: for that a planner that takes the table to be empty would read an
+# index of something else and the id, all of it.
 WAKE_RUNS = """
-    UPDATE workflows_run SET status = 'queued', due_at = NULL, admitted = lane_id IS NULL
-    WHERE id = ANY(ARRAY(
+    UPDATE workflows_run AS run SET status = 'queued', due_at = NULL, admitted = lane_id IS NULL
+    FROM unnest(ARRAY(
         SELECT id FROM workflows_run WHERE status IN ('sleeping', 'waiting') AND due_at <= %s
-        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
+        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)) AS due(id)
+    WHERE run.id = due.id
 """
 # The worker's own row is read again, because a worker that was given up must take nothing more.
 TAKE_RUNS = """
     WITH taken AS (
-        UPDATE workflows_run
+        UPDATE workflows_run AS run
         SET status = 'running', worker_id = %(worker_id)s, fence = fence + 1,
             started_at = coalesce(started_at, %(now)s), is_woken = false,
             expires_at = CASE WHEN started_at IS NULL THEN NULL ELSE expires_at END
-        WHERE id = ANY(ARRAY(
+        FROM unnest(ARRAY(
             SELECT id FROM workflows_run
             WHERE queue = %(queue)s AND status = 'queued' AND admitted
             AND place >= %(start)s AND workflow <> ALL(%(unknown)s::text[])
             AND (losses >= %(suspect_after)s) = %(suspects)s
             AND EXISTS (
                 SELECT 1 FROM workflows_worker WHERE id = %(worker_id)s AND lease_until > %(now)s)
-            ORDER BY place, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-        RETURNING id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,
-            parent_id, parent_step, depth,
+            ORDER BY place, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)) AS found(id)
+        WHERE run.id = found.id
+        RETURNING run.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence,
+            losses, parent_id, parent_step, depth,
             started_at, finish_within_ms, event_id, gathered, place, lane_id
     )
     SELECT taken.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence, losses,

@@ -101,13 +101,16 @@ FIRST_IN = """
 """
 # By the ids alone: `||` keeps the planner from an index that holds everything that is queued.
 LET_IN = """
-    UPDATE workflows_run SET admitted = true, is_in_line = false, is_let_in = true,
-        place = %(first_place)s + array_position(%(ids)s::text[], id::text)
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM workflows_run
-        WHERE id = ANY(%(ids)s::text[]) AND status || '' = 'queued' AND NOT admitted AND is_in_line
-        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))
-    RETURNING id
+    UPDATE workflows_run AS run SET admitted = true, is_in_line = false, is_let_in = true,
+        place = %(first_place)s + locked.number
+    FROM (
+        SELECT queued.id, given.number
+        FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS given(id, number)
+        JOIN workflows_run AS queued ON queued.id = given.id
+        WHERE status || '' = 'queued' AND NOT admitted AND is_in_line
+        ORDER BY queued.id FOR NO KEY UPDATE OF queued SKIP LOCKED) AS locked
+    WHERE run.id = locked.id
+    RETURNING run.id
 """
 INSERT_LANES = f"""
     INSERT INTO workflows_lane
