@@ -205,9 +205,9 @@ def test_a_plan_that_is_kept_from_an_empty_table_uses_the_index(
 def test_what_is_asked_outside_a_transaction_is_planned_by_indexes_too() -> None:
     asked = "SELECT current_setting('enable_seqscan'), current_setting('enable_hashjoin')"
 
-    inside = statements.run_by_indexes(asked)
+    inside = statements.run_by_indexes((asked, None))
 
-    assert inside == [("off", "off")]
+    assert inside == [[("off", "off")]]
     assert statements.run(asked).fetchall() == [("on", "on")]
 
 
@@ -215,9 +215,9 @@ def test_what_is_asked_outside_a_transaction_is_planned_by_indexes_too() -> None
 @pytest.mark.django_db(transaction=True)
 def test_what_fails_outside_a_transaction_leaves_none_open() -> None:
     with pytest.raises(DataError):
-        statements.run_by_indexes("SELECT 1 / 0")
+        statements.run_by_indexes(("SELECT 1 / 0", None))
 
-    assert statements.run_by_indexes("SELECT 1") == [(1,)]
+    assert statements.run_by_indexes(("SELECT 1", None)) == [[(1,)]]
     assert connection.connection.info.transaction_status == 0  # idle
 
 

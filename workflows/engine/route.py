@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -82,17 +82,43 @@ class RouteStart(ScanStart[UnroutedEvent, datetime]):
         super().__init__(key=lambda event: max(event.ts, EPOCH) - SLOW_SENDERS)
 
 
-def route_events(pulse: Pulse | None = None, *, start: RouteStart | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there was to do when somebody looked: a batch of due events, and the rest."""
+
+    events: Sequence[UnroutedEvent]
+    pulse: Pulse
+
+
+def look(start: RouteStart | None = None) -> Seen:
+    """Look for what there is to do: with the first scan for events, which are the most of it.
+
+    Args:
+        start: where to begin to look for events; None: at the beginning.
+    """
+    pulse: Pulse | None = None
+
+    def due_events(*, start: datetime | None) -> Sequence[UnroutedEvent]:
+        nonlocal pulse
+        if pulse is not None:
+            return sql().unrouted_events(now=clock.now(), limit=BATCH, start=start)
+        pulse, events = sql().look(now=clock.now(), limit=BATCH, start=start)
+        return events
+
+    events = (start or RouteStart()).scan(due_events)
+    assert pulse is not None  # each scan looks at least once
+    return Seen(events, pulse)
+
+
+def route_events(seen: Seen | None = None) -> int:
     """Route a batch of due events and new waits; return how many.
 
     Args:
-        pulse: what there is to do, read just now; None: to be read here.
-        start: where to begin to look for events; None: at the beginning.
+        seen: what there is to do, seen just now; None: to be looked for here.
     """
-    pulse = pulse or sql().pulse(now=clock.now())
+    seen = seen or look()
+    events, pulse = seen.events, seen.pulse
     catalogue = catalogue_of(pulse.revision)
-    unrouted = partial(sql().unrouted_events, now=clock.now(), limit=BATCH)
-    events = (start or RouteStart()).scan(unrouted)
     may_admit = pulse.may_admit or bool(catalogue.unsettled)
     has_other_work = pulse.has_unrouted_waits or pulse.has_due_windows or may_admit
     if not events and not has_other_work:

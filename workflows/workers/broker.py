@@ -32,6 +32,7 @@ LOOK_FOR_SCHEDULES_EVERY = 30.0  # seconds
 WATCHDOG = 60  # seconds after which a drain, which lasts a few, counts as stuck
 PAUSE_AFTER_ERROR = 0.5  # seconds
 PAUSE_AFTER_DRAIN = 0.010  # seconds; the worker needs a moment to take what is due
+IDLE_AFTER = 0.025  # seconds without a drain
 
 logger = logging.getLogger("workflows.broker")
 
@@ -49,7 +50,7 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
         self._wake_ups: WakeUps | None = None
         self._next_look = 0.0
         self._next_schedules = 0.0
-        self._next_drain = 0.0
+        self._last_drain = 0.0  # by the monotonic clock
         self._drain = ""
 
     @cached_property
@@ -86,11 +87,10 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
             tasks = self._ordinary_tasks()
             if tasks:
                 return tasks
-            seconds = self._seconds_to_next_drain()
-            if seconds == 0:
-                self._next_drain = time.monotonic() + PAUSE_AFTER_DRAIN
+            seconds = min(self._seconds_to_next_drain(), left, LOOK_FOR_TASKS_EVERY)
+            if seconds == 0 or (self._wake_ups.wait(seconds) and self._is_idle()):
+                self._last_drain = time.monotonic()
                 return [(None, self._drain_task())]
-            self._wait(min(seconds, left, LOOK_FOR_TASKS_EVERY))
         return None
 
     def _create_scheduled_tasks(self) -> None:
@@ -115,16 +115,19 @@ class WorkflowBroker(ORM):  # type: ignore[misc]  # django-q2 ships no types
 
     def _seconds_to_next_drain(self) -> float:
         """Return how long there is nothing to do; a drain that nobody has begun is enough."""
-        if self.task_queue is not None and not self.task_queue.empty():
+        if self._has_drain():
             return PAUSE_AFTER_DRAIN
-        if (pause := self._next_drain - time.monotonic()) > 0:
+        if (pause := self._last_drain + PAUSE_AFTER_DRAIN - time.monotonic()) > 0:
             return pause
         seconds = next_due(queues=configuration().queues, workflows=self._known)
         return LONGEST_WAIT if seconds is None else seconds
 
-    def _wait(self, seconds: float) -> None:
-        assert self._wake_ups is not None  # made before there was anything to wait for
-        self._wake_ups.wait(seconds)
+    def _is_idle(self) -> bool:
+        """Tell whether to trust a notification: to ask what is due takes as long as to begin."""
+        return not self._has_drain() and time.monotonic() > self._last_drain + IDLE_AFTER
+
+    def _has_drain(self) -> bool:
+        return self.task_queue is not None and not self.task_queue.empty()
 
     def _drain_task(self) -> str:
         """Return the one constant task, signed as django-q2 wants it."""

@@ -5,12 +5,10 @@ import time
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from workflows.clock import clock
 from workflows.engine.bulk import carry_out_operations
 from workflows.engine.cancel import expire_runs
-from workflows.engine.route import route_events
+from workflows.engine.route import look, route_events
 from workflows.engine.schedule import fire_schedules
-from workflows.engine.sql import sql
 from workflows.engine.wake import wake_runs
 from workflows.workers.process import WorkerProcess, this_process
 
@@ -69,9 +67,9 @@ class Drain:
 
     def _round(self) -> bool:
         """Do what can be done now; return whether there was anything, or may be soon."""
-        pulse = sql().pulse(now=clock.now())
-        routed = route_events(pulse, start=self._process.route_start)
-        woken = wake_runs() if pulse.has_due_runs else 0
+        seen = look(self._process.route_start)
+        routed = route_events(seen)
+        woken = wake_runs() if seen.pulse.has_due_runs else 0
         taken = self._take()
         if taken + routed + woken + self._look_at_the_clock():
             return True

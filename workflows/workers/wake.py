@@ -30,7 +30,7 @@ class WakeUps(Protocol):
     """What tells that something may have become due."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait for a wake-up, at most `timeout` seconds; return whether there was one."""
+        """Wait for a wake-up, at most `timeout` seconds; return whether one said: there is work."""
 
 
 def wake_ups() -> WakeUps:
@@ -75,7 +75,7 @@ class SQLiteWakeUps:
         self._seen = self._version()
 
     def wait(self, timeout: float) -> bool:
-        """Wait for another connection's commit, at most `timeout` seconds."""
+        """Wait for another connection's commit, at most `timeout` seconds: it may be any."""
         ends = time.monotonic() + timeout
         while (version := self._version()) == self._seen:
             left = ends - time.monotonic()
@@ -83,7 +83,7 @@ class SQLiteWakeUps:
                 return False
             time.sleep(min(left, SQLITE_POLL))
         self._seen = version
-        return True
+        return False
 
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

@@ -299,8 +299,13 @@ class PostgreSQL(Statements):
         return int(self._all(CATALOGUE_REVISION)[0][0])
 
     @override
-    def pulse(self, *, now: datetime) -> Pulse:
-        return Pulse._make(run_by_indexes(PULSE, {"now": now})[0])
+    def look(
+        self, *, now: datetime, limit: int, start: datetime | None = None
+    ) -> tuple[Pulse, list[UnroutedEvent]]:
+        (pulse,), events = run_by_indexes(
+            (PULSE, {"now": now}), (UNROUTED_EVENTS, (now, start or LONG_AGO, limit))
+        )
+        return Pulse._make(pulse), [UnroutedEvent._make(row) for row in events]
 
     @override
     def plan_by_indexes(self) -> None:
@@ -327,10 +332,8 @@ class PostgreSQL(Statements):
     def unrouted_events(
         self, *, now: datetime, limit: int, start: datetime | None = None
     ) -> list[UnroutedEvent]:
-        return [
-            UnroutedEvent(*row)
-            for row in run_by_indexes(UNROUTED_EVENTS, (now, start or LONG_AGO, limit))
-        ]
+        (events,) = run_by_indexes((UNROUTED_EVENTS, (now, start or LONG_AGO, limit)))
+        return [UnroutedEvent._make(row) for row in events]
 
     @override
     def position_events(self, ids: Sequence[str]) -> list[str]:
@@ -370,7 +373,8 @@ class PostgreSQL(Statements):
 
     @override
     def suspect_waits(self, *, queues: Sequence[str], unknown: Sequence[str]) -> bool:
-        return bool(run_by_indexes(SUSPECT_WAITS, (list(queues), list(unknown)))[0][0])
+        ((waits,),) = run_by_indexes((SUSPECT_WAITS, (list(queues), list(unknown))))[0]
+        return bool(waits)
 
     @override
     def steps_of(self, run_ids: Sequence[str]) -> list[StepRow]:
@@ -407,11 +411,12 @@ class PostgreSQL(Statements):
             "unknown": list(unknown),
             "suspect_after": SUSPECT_AFTER,
         }
-        return cast("datetime | None", run_by_indexes(NEXT_DUE, parameters)[0][0])
+        ((due_at,),) = run_by_indexes((NEXT_DUE, parameters))[0]
+        return cast("datetime | None", due_at)
 
     @override
     def without_worker(self) -> list[str]:
-        return [row[0] for row in run_by_indexes(WITHOUT_WORKER)]
+        return [row[0] for row in run_by_indexes((WITHOUT_WORKER, None))[0]]
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         write(statement, rows)
@@ -433,20 +438,19 @@ def write(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     run(statement, [list(column) for column in zip(*rows, strict=True)])
 
 
-def run_by_indexes(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    """Execute a statement alone, planned as for large tables; return its rows.
+def run_by_indexes(*statements: tuple[str, Any]) -> list[list[tuple[Any, ...]]]:
+    """Execute statements, planned as for large tables; return the rows of each.
 
-    In a transaction of its own, because nothing but that bounds the settings. A caller's
+    In a transaction of their own, because nothing but that bounds the settings. A caller's
     transaction is left as it is.
     """
     wrapper = connections[DEFAULT_DB_ALIAS]
     if wrapper.in_atomic_block:
-        return run(statement, parameters).fetchall()
+        return [run(statement, parameters).fetchall() for statement, parameters in statements]
     wrapper.ensure_connection()
     try:
-        return run_together(
-            ("BEGIN", None), (PLAN_BY_INDEXES, None), (statement, parameters), ("COMMIT", None)
-        )[2]
+        begin, end = (("BEGIN", None), (PLAN_BY_INDEXES, None)), ("COMMIT", None)
+        return run_together(*begin, *statements, end)[len(begin) : -1]
     except BaseException:  # whatever it is, no transaction must stay open
         if not wrapper.connection.closed:
             wrapper.connection.rollback()
@@ -463,6 +467,8 @@ def run_together(*statements: tuple[str, Any]) -> list[list[tuple[Any, ...]]]:
                 psycopg.Cursor(wrapper.connection).execute(cast(Any, statement), parameters)
                 for statement, parameters in statements
             ]
+        # It has answered: Django need not ask whether it does before the next transaction.
+        wrapper.health_check_done = True  # type: ignore[attr-defined]  # not in the stubs
         return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 

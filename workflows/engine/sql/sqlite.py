@@ -222,8 +222,11 @@ class SQLite(Statements):
         return int(self._all(CATALOGUE_REVISION)[0][0])
 
     @override
-    def pulse(self, *, now: datetime) -> Pulse:
-        return Pulse._make(self._all(PULSE, text(now))[0])
+    def look(
+        self, *, now: datetime, limit: int, start: datetime | None = None
+    ) -> tuple[Pulse, list[UnroutedEvent]]:
+        pulse = Pulse._make(self._all(PULSE, text(now))[0])
+        return pulse, self.unrouted_events(now=now, limit=limit, start=start)
 
     @override
     def plan_by_indexes(self) -> None:

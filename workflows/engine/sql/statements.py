@@ -41,8 +41,10 @@ class Statements(Protocol):
     def catalogue_revision(self) -> int:
         """Return the number that rises with each change of the registered workflows."""
 
-    def pulse(self, *, now: datetime) -> Pulse:
-        """Return the catalogue's revision, and what there is to do besides routing events."""
+    def look(
+        self, *, now: datetime, limit: int, start: datetime | None = None
+    ) -> tuple[Pulse, list[UnroutedEvent]]:
+        """Return what there is to do besides routing events, and what `unrouted_events` does."""
 
     def plan_by_indexes(self) -> None:
         """Have the rest of the engine's own transaction planned as for large tables.
