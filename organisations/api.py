@@ -1,5 +1,8 @@
 """Organisations over HTTP."""
 
+from typing import Any
+
+from django.core.validators import RegexValidator
 from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -23,14 +26,27 @@ class MayAddOrganisations(BasePermission):
         return request.user.has_perm("organisations.add_organisation")
 
 
+class TextField(serializers.CharField):
+    """A text with something in it, without null characters; no number is taken for one."""
+
+    def __init__(self, **options: Any) -> None:
+        # DRF itself refuses what is blank, without a word of that in the description.
+        not_blank = RegexValidator(r"^[^\x00]*[^\s\x00][^\x00]*$")
+        super().__init__(validators=[not_blank], **options)
+
+    def to_internal_value(self, data: object) -> str:
+        """Give a text back, trimmed, and refuse everything else."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class OrganisationRequestSerializer(serializers.Serializer[dict[str, str | None]]):
     """The body of a request for an organisation, in the wire's spelling."""
 
-    accountId = serializers.CharField(  # noqa: N815
-        source="account_id", max_length=ACCOUNT_ID_LENGTH
-    )
-    name = serializers.CharField(max_length=NAME_LENGTH)
-    diffbotId = serializers.CharField(  # noqa: N815
+    accountId = TextField(source="account_id", max_length=ACCOUNT_ID_LENGTH)  # noqa: N815
+    name = TextField(max_length=NAME_LENGTH)
+    diffbotId = TextField(  # noqa: N815
         source="diffbot_id", max_length=DIFFBOT_ID_LENGTH, required=False, allow_null=True
     )
 

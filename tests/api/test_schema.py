@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.contrib.auth.models import Permission
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
@@ -77,13 +78,15 @@ def places(workflows: Workflows, operator: Operator) -> dict[str, str]:
     [run] = workflows.runs("greet")
     schedule = {"name": "s", "cron": "0 2 * * *", "event": {"name": "e"}}
     operator("Admin").post("/api/v1/schedules", schedule, "application/json")
+    token = Token.objects.get()
+    token.user.user_permissions.add(Permission.objects.get(codename="add_organisation"))
     return {
         "event_id": run.event_ids[0],
         "run_id": run.id,
         "workflow_id": "greet",
         "schedule_id": Schedule.objects.get().pk,
         "event_key": create_event_key("schema").secret,
-        "token": Token.objects.get().key,
+        "token": token.key,
     }
 
 

@@ -42,11 +42,15 @@ def documentation(request: HttpRequest) -> HttpResponse:
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add the calls that DRF does not answer, and say which bodies take no other field."""
+    """Add the calls that DRF does not answer, and say of bodies what DRF does not."""
     schemas = result["components"]["schemas"]
     for name, schema in schemas.items():
         if name.endswith(STRICT):
             schema["additionalProperties"] = False
+    for name in _taken(result["paths"]):
+        for field in schemas[name]["properties"].values():
+            if "string" in field.get("type", ()) and not {"format", "enum"} & field.keys():
+                field.setdefault("pattern", NO_NUL)
     schemas |= _event_schemas()
     result["components"]["securitySchemes"] |= {
         "eventKey": {"type": "http", "scheme": "bearer", "description": "An event key."}
@@ -57,6 +61,15 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     paths["/healthz"] = {"get": _probe("health", "Whether this process answers.", ready=False)}
     paths["/readyz"] = {"get": _probe("readiness", "Whether runs are executed.", ready=True)}
     return result
+
+
+def _taken(paths: dict[str, Any]) -> set[str]:
+    """Return the names of the schemas of all that calls take."""
+    calls = [call for path in paths.values() for call in path.values()]
+    taken = [
+        call["requestBody"]["content"][JSON]["schema"] for call in calls if "requestBody" in call
+    ]
+    return {schema["$ref"].rsplit("/", 1)[-1] for schema in taken if "$ref" in schema}
 
 
 def _event_schemas() -> dict[str, Any]:
