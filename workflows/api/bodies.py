@@ -151,6 +151,18 @@ class ScheduleBody(ReasonBody):
     enabled = SwitchField(required=False)
 
 
+class ScheduledEventChangeBody(ScheduledEventBody):
+    """What changes of the event that a schedule sends."""
+
+    name = TextField(required=False, max_length=256)
+
+
+class ScheduleChangeBody(ScheduleBody):
+    """What changes of a schedule."""
+
+    event = ScheduledEventChangeBody(required=False)
+
+
 def read(request: Request, body: type[Body]) -> dict[str, Any]:
     """Return what the request's body says; raise where it cannot be read."""
     given = body(data=request.data)

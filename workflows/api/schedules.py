@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from workflows import client
 from workflows.api.access import OperatorView, actor_of
-from workflows.api.bodies import ReasonBody, ScheduleBody, read, read_part
+from workflows.api.bodies import ReasonBody, ScheduleBody, ScheduleChangeBody, read, read_part
 from workflows.api.paging import page
 from workflows.api.parsing import NoForm, StrictJSONParser
 from workflows.api.schema import PAGE_BY_ID, answers
@@ -58,12 +58,12 @@ class ScheduleView(OperatorView):
 
     @extend_schema(
         operation_id="change_schedule",
-        request={"application/json": ScheduleBody},
+        request={"application/json": ScheduleChangeBody},
         responses=answers(ScheduleShape, or_else=(404,)),
     )
     def patch(self, request: Request, schedule_id: str) -> Response:
         """Change what the body names; what it does not name stays."""
-        given = as_arguments(read_part(request, ScheduleBody))
+        given = as_arguments(read_part(request, ScheduleChangeBody))
         schedule = client.change_schedule(schedule_id, **given, actor=actor_of(request))
         return answered(self, request, schedule)
 
