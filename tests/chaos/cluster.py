@@ -67,11 +67,12 @@ class Cluster:
         return [pid for pid in tree_of(self.sentinel)[1:] if pid not in workers]
 
     def kill(self, pids: Iterable[int]) -> None:
-        """Kill processes, with -9, at once."""
+        """Kill processes, with -9, at once; none of them counts as alive any more."""
         victims = list(pids)
         with fault("killed", victims):
             for pid in victims:
                 send_signal(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, victims)), what="the killed to be dead")
 
     def wait(self, patience: float = PATIENCE) -> float:
         """Wait until the process that was started has ended; return how long that took."""
