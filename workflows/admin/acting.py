@@ -1,13 +1,15 @@
 """Who acts in the admin, and what they are told about what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import AdminSite
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from workflows.engine.audit import Actor
@@ -50,3 +52,35 @@ class ReasonForm(forms.Form):
         help_text=_("Kept in the audit log, and shown with what it changes."),
         widget=forms.TextInput(attrs={"size": 60, "autofocus": True}),
     )
+
+
+def act_with_reason(  # noqa: PLR0913  a question and what its answer leads to
+    request: HttpRequest,
+    act: Callable[..., Any],
+    *,
+    site: AdminSite,
+    title: str,
+    template: str,
+    shown: Mapping[str, Any],
+    done: str,
+    then: HttpResponse,
+) -> HttpResponse:
+    """Ask the operator why; once that is answered, act.
+
+    Args:
+        request: the question's, or the answer's.
+        act: takes `actor` and `reason`, by name.
+        site: the admin.
+        title: of the page that asks.
+        template: of that page.
+        shown: what the template shows besides the form.
+        done: what the operator is told where nothing was refused.
+        then: the answer's response.
+    """
+    form = ReasonForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        context = {**site.each_context(request), "title": title, "form": form, **shown}
+        return render(request, template, context)
+    actor, reason = actor_of(request), form.cleaned_data["reason"]
+    attempt(request, lambda: act(actor=actor, reason=reason), done)
+    return then

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter, helpers
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.utils import unquote
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -97,6 +98,24 @@ class ReadOnlyAdmin(admin.ModelAdmin[Row]):
             if is_seen and self.get_queryset(request).filter(pk=term).exists():
                 return HttpResponseRedirect(self.page_of(term))
         return super().changelist_view(request, extra_context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a row's page."""
+        row: Row | None = QuerySet(self.model).filter(pk=unquote(object_id)).first()
+        context = self.page(request, row) if row is not None else {}
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **context}
+        )
+
+    def page(self, request: HttpRequest, row: Row, /) -> dict[str, Any]:
+        """Return what a row's page shows besides what Django's own does."""
+        return {}
 
     @admin.display(description=mark_safe('<input type="checkbox" id="action-toggle">'))
     def action_checkbox(self, obj: Row) -> SafeString:

@@ -1,11 +1,11 @@
 """Bulk operations: begin one for all that matches a filter, watch how far it is, abort it."""
 
 import json
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from workflows import client
 from workflows.admin import display
-from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
+from workflows.admin.acting import LONGEST_REASON, act_with_reason, actor_of, require
 from workflows.admin.big_tables import ReadOnlyAdmin
 from workflows.admin.run_filters import filter_in_words, filter_of
 from workflows.engine.run_filter import RunFilter
@@ -92,18 +92,16 @@ class BulkOperationAdmin(ReadOnlyAdmin[BulkOperation]):
         operation = get_object_or_404(BulkOperation, pk=operation_id)
         require(request, "bulk_run")
         require(request, OWN_PERMISSION[BulkKind(operation.kind)])
-        form = ReasonForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
-            context = {**self.admin_site.each_context(request), "title": _("Abort this operation")}
-            context |= {"form": form, "operation": operation}
-            return render(request, "workflows/abort_bulk_operation.html", context)
-        actor, reason = actor_of(request), form.cleaned_data["reason"]
-        attempt(
+        return act_with_reason(
             request,
-            lambda: client.abort_bulk_operation(operation.pk, reason=reason, actor=actor),
-            _("Aborted: what it has done stays done."),
+            partial(client.abort_bulk_operation, operation.pk),
+            site=self.admin_site,
+            title=_("Abort this operation"),
+            template="workflows/abort_bulk_operation.html",
+            shown={"operation": operation},
+            done=_("Aborted: what it has done stays done."),
+            then=HttpResponseRedirect(self.page_of(operation.pk)),
         )
-        return HttpResponseRedirect(self.page_of(operation.pk))
 
     def live_view(self, request: HttpRequest, operation_id: str) -> HttpResponse:
         """Give the part of the page that changes while the operation goes on."""
@@ -111,19 +109,9 @@ class BulkOperationAdmin(ReadOnlyAdmin[BulkOperation]):
         operation = get_object_or_404(BulkOperation, pk=operation_id)
         return render(request, "workflows/bulk_operation_live.html", _page(request, operation))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show an operation's page."""
-        operation = BulkOperation.objects.filter(pk=unquote(object_id)).first()
-        context = _page(request, operation) if operation else {}
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
+    def page(self, request: HttpRequest, operation: BulkOperation, /) -> dict[str, Any]:
+        """Return what an operation's page shows."""
+        return _page(request, operation)
 
     @admin.display(description=gettext_lazy("operation"))
     def what(self, operation: BulkOperation) -> str:

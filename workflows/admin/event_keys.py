@@ -1,10 +1,10 @@
 """Event keys: make them, shown once; revoke them."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from workflows import client
 from workflows.admin import display
-from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
+from workflows.admin.acting import LONGEST_REASON, act_with_reason, actor_of, require
 from workflows.admin.big_tables import ReadOnlyAdmin
 from workflows.clock import clock
 from workflows.engine.keys import EventKeyError
@@ -64,34 +64,19 @@ class EventKeyAdmin(ReadOnlyAdmin[EventKey]):
         """Ask why, then end a key at once and for good."""
         require(request, PERMISSION)
         key = get_object_or_404(EventKey, pk=key_id)
-        form = ReasonForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
-            context = {**self.admin_site.each_context(request), "title": _("Revoke this key")}
-            context |= {"form": form, "key": key}
-            return render(request, "workflows/revoke_event_key.html", context)
-        actor, reason = actor_of(request), form.cleaned_data["reason"]
-        attempt(
+        return act_with_reason(
             request,
-            lambda: client.revoke_event_key(key.name, actor=actor, reason=reason),
-            _("Revoked: it opens nothing any more."),
-        )
-        return HttpResponseRedirect(self.page_of(key.pk))
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show a key's page."""
-        key = EventKey.objects.filter(pk=unquote(object_id)).first()
-        context = self._page(request, key) if key else {}
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
+            partial(client.revoke_event_key, key.name),
+            site=self.admin_site,
+            title=_("Revoke this key"),
+            template="workflows/revoke_event_key.html",
+            shown={"key": key},
+            done=_("Revoked: it opens nothing any more."),
+            then=HttpResponseRedirect(self.page_of(key.pk)),
         )
 
-    def _page(self, request: HttpRequest, key: EventKey) -> dict[str, Any]:
+    def page(self, request: HttpRequest, key: EventKey, /) -> dict[str, Any]:
+        """Return what a key's page shows."""
         actions = OperatorAction.objects.filter(object_type="event_key", object_id=key.name)
         state = state_of(key)
         return {

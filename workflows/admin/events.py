@@ -4,10 +4,9 @@ from collections import defaultdict
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
@@ -141,20 +140,6 @@ class EventAdmin(EventActions, ReadOnlyAdmin[Event]):
             return found, duplicates
         return _of_name(queryset, name), False
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show an event's page."""
-        event = Event.objects.filter(pk=unquote(object_id)).first()
-        context = self._page(request, event) if event else {}
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
-
     @admin.display(description=_("name"))
     def name_(self, event: Event) -> str:
         """Show the name, cut where it is very long."""
@@ -192,7 +177,8 @@ class EventAdmin(EventActions, ReadOnlyAdmin[Event]):
         original = event.duplicate_of_id
         return display.link("event", original, display.short_id(original)) if original else ""
 
-    def _page(self, request: HttpRequest, event: Event) -> dict[str, Any]:
+    def page(self, request: HttpRequest, event: Event, /) -> dict[str, Any]:
+        """Return what an event's page shows."""
         ended = Step.objects.filter(ended_by=event.pk).select_related("run").defer("output")
         return {
             "event": event,

@@ -4,10 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
@@ -115,19 +114,30 @@ class RegisteredWorkflowAdmin(WorkflowActions, ReadOnlyAdmin[RegisteredWorkflow]
             *super().get_urls(),
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show a workflow's page."""
-        workflow = RegisteredWorkflow.objects.filter(pk=unquote(object_id)).first()
-        context = _page(request, workflow) if workflow else {}
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
+    def page(self, request: HttpRequest, workflow: RegisteredWorkflow, /) -> dict[str, Any]:
+        """Return what a workflow's page shows."""
+        runs = Run.objects.filter(workflow=workflow.pk).select_related("event")
+        actions = OperatorAction.objects.filter(object_type="workflow", object_id=workflow.pk)
+        user = request.user
+        over = frame(request.GET.get("period", ""), workflow.pk)
+        return {
+            "workflow": workflow,
+            "over": over,
+            "spans": list(SPANS),
+            "state": state_of(workflow),
+            "triggers": triggers_of(workflow),
+            "lines": limit_lines(workflow.declaration, workflow.overrides),
+            "crons": CronSchedule.objects.filter(workflow=workflow.pk, fires_at__isnull=False),
+            "runs": runs.defer("output", "error", "event__data").order_by("-id")[:MOST_SHOWN],
+            "actions": actions.order_by("-id")[:MOST_SHOWN],
+            "may_pause": workflow.paused_at is None and user.has_perm("workflows.pause_workflow"),
+            "may_resume": workflow.paused_at is not None
+            and user.has_perm("workflows.pause_workflow"),
+            "waiting": limits_in_use(workflow.pk),
+            "charts": [results(over)[0], backlog(over), *durations(over)],
+            "may_invoke": workflow.retired_at is None and user.has_perm("workflows.send_event"),
+            "may_override": user.has_perm("workflows.override_workflow"),
+        }
 
     @admin.display(description=_("triggers"))
     def triggers(self, workflow: RegisteredWorkflow) -> str:
@@ -197,28 +207,4 @@ def _not_none(overrides: dict[str, Any]) -> dict[str, Any]:
     return {
         name: [] if name == "concurrency" and not value else value
         for name, value in overrides.items()
-    }
-
-
-def _page(request: HttpRequest, workflow: RegisteredWorkflow) -> dict[str, Any]:
-    runs = Run.objects.filter(workflow=workflow.pk).select_related("event")
-    actions = OperatorAction.objects.filter(object_type="workflow", object_id=workflow.pk)
-    user = request.user
-    over = frame(request.GET.get("period", ""), workflow.pk)
-    return {
-        "workflow": workflow,
-        "over": over,
-        "spans": list(SPANS),
-        "state": state_of(workflow),
-        "triggers": triggers_of(workflow),
-        "lines": limit_lines(workflow.declaration, workflow.overrides),
-        "crons": CronSchedule.objects.filter(workflow=workflow.pk, fires_at__isnull=False),
-        "runs": runs.defer("output", "error", "event__data").order_by("-id")[:MOST_SHOWN],
-        "actions": actions.order_by("-id")[:MOST_SHOWN],
-        "may_pause": workflow.paused_at is None and user.has_perm("workflows.pause_workflow"),
-        "may_resume": workflow.paused_at is not None and user.has_perm("workflows.pause_workflow"),
-        "waiting": limits_in_use(workflow.pk),
-        "charts": [results(over)[0], backlog(over), *durations(over)],
-        "may_invoke": workflow.retired_at is None and user.has_perm("workflows.send_event"),
-        "may_override": user.has_perm("workflows.override_workflow"),
     }

@@ -1,5 +1,6 @@
 """What an operator can do with one run: retry it, replay it, cancel it."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from workflows import client
-from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
+from workflows.admin.acting import LONGEST_REASON, act_with_reason, actor_of, attempt, require
 from workflows.admin.event_actions import IndentedJson
 from workflows.admin.redaction import MisplacedMaskError, masked, sees_all, unmasked
 from workflows.admin.timeline import step_name
@@ -37,16 +38,16 @@ class RunActions:
         """Ask for a reason, then cancel one run."""
         require(request, "cancel_run")
         run = get_object_or_404(Run, pk=run_id)
-        form = ReasonForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
-            return self._ask(request, run, form, "workflows/cancel_run.html", _("Cancel this run"))
-        actor, reason = actor_of(request), form.cleaned_data["reason"]
-        attempt(
+        return act_with_reason(
             request,
-            lambda: client.cancel_run(run.pk, reason=reason, actor=actor),
-            _("The run is cancelled."),
+            partial(client.cancel_run, run.pk),
+            site=self.admin_site,
+            title=_("Cancel this run"),
+            template="workflows/cancel_run.html",
+            shown={"run": run},
+            done=_("The run is cancelled."),
+            then=_page_of(run),
         )
-        return _page_of(run)
 
     def replay_view(self, request: HttpRequest, run_id: str) -> HttpResponse:
         """Ask from which step, and on which data; then start a new run."""
@@ -61,7 +62,9 @@ class RunActions:
             sees_all=sees_all(request),
         )
         if request.method != "POST" or not form.is_valid():
-            return self._ask(request, run, form, "workflows/replay_run.html", _("Replay this run"))
+            context = {**self.admin_site.each_context(request), "title": _("Replay this run")}
+            context |= {"run": run, "form": form}
+            return render(request, "workflows/replay_run.html", context)
         asked, actor = form.cleaned_data, actor_of(request)
         new = attempt(
             request,
@@ -75,12 +78,6 @@ class RunActions:
             _("A new run has begun: this is its page."),
         )
         return _page_of(new or run)
-
-    def _ask(
-        self, request: HttpRequest, run: Run, form: forms.Form, template: str, title: str
-    ) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "title": title, "run": run}
-        return render(request, template, {**context, "form": form})
 
 
 class ReplayForm(forms.Form):

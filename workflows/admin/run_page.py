@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
@@ -40,20 +39,9 @@ class Moment:
 class RunPages:
     """The views of one run."""
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show a run's page."""
-        run = Run.objects.select_related("event").filter(pk=unquote(object_id)).first()
-        context = run_page(request, run) if run else {}
-        shown: HttpResponse = super().change_view(  # type: ignore[misc]  # of Django's admin
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
-        return shown
+    def page(self, request: HttpRequest, run: Run, /) -> dict[str, Any]:
+        """Return what a run's page shows."""
+        return run_page(request, run)
 
     def live_view(self, request: HttpRequest, run_id: str) -> HttpResponse:
         """Give the part of the page that changes while the run goes on."""

@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from workflows import client
 from workflows.admin import display
-from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
+from workflows.admin.acting import LONGEST_REASON, act_with_reason, actor_of, attempt, require
 from workflows.admin.big_tables import ReadOnlyAdmin
 from workflows.admin.punctuality import (
     Firing,
@@ -86,19 +86,21 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
         context = {"from_code": from_code(), "may_manage": _may_manage(request)}
         return super().changelist_view(request, {**(extra_context or {}), **context})
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show a schedule's page."""
-        schedule = Schedule.objects.filter(pk=unquote(object_id)).first()
-        context = _page(request, schedule) if schedule else {}
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **context}
-        )
+    def page(self, request: HttpRequest, schedule: Schedule, /) -> dict[str, Any]:
+        """Return what a schedule's page shows."""
+        actions = OperatorAction.objects.filter(object_type="schedule", object_id=schedule.pk)
+        zone = ZoneInfo(schedule.tz)
+        return {
+            "schedule": schedule,
+            "state": state_of(schedule),
+            "plan": plan_of(schedule),
+            "overdue": overdue_of(schedule),
+            "fired": _last_firing(schedule),
+            "coming": [at.astimezone(zone) for at in client.next_firings(schedule, FIRINGS_SHOWN)],
+            "actions": actions.order_by("-id")[:MOST_SHOWN],
+            "may_manage": _may_manage(request),
+            "sees_payloads": request.user.has_perm("workflows.view_payload"),
+        }
 
     def new_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for a new schedule, and show when it would fire."""
@@ -147,18 +149,16 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
         """Ask why, then delete a schedule."""
         require(request, PERMISSION)
         schedule = get_object_or_404(Schedule, pk=schedule_id)
-        form = ReasonForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
-            context = {**self.admin_site.each_context(request), "title": _("Delete this schedule")}
-            context |= {"form": form, "schedule": schedule}
-            return render(request, "workflows/delete_schedule.html", context)
-        actor, reason = actor_of(request), form.cleaned_data["reason"]
-        attempt(
+        return act_with_reason(
             request,
-            lambda: client.delete_schedule(schedule.pk, actor=actor, reason=reason),
-            _("Deleted; the events that it has sent stay."),
+            partial(client.delete_schedule, schedule.pk),
+            site=self.admin_site,
+            title=_("Delete this schedule"),
+            template="workflows/delete_schedule.html",
+            shown={"schedule": schedule},
+            done=_("Deleted; the events that it has sent stay."),
+            then=HttpResponseRedirect(reverse("admin:workflows_schedule_changelist")),
         )
-        return HttpResponseRedirect(reverse("admin:workflows_schedule_changelist"))
 
     def _answer(
         self, request: HttpRequest, form: "ScheduleForm", schedule: Schedule | None, title: str
@@ -318,20 +318,4 @@ def _initial(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
         "event_data": json.dumps(
             masked_for(request, schedule.event_data), indent=2, ensure_ascii=False
         ),
-    }
-
-
-def _page(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
-    actions = OperatorAction.objects.filter(object_type="schedule", object_id=schedule.pk)
-    zone = ZoneInfo(schedule.tz)
-    return {
-        "schedule": schedule,
-        "state": state_of(schedule),
-        "plan": plan_of(schedule),
-        "overdue": overdue_of(schedule),
-        "fired": _last_firing(schedule),
-        "coming": [at.astimezone(zone) for at in client.next_firings(schedule, FIRINGS_SHOWN)],
-        "actions": actions.order_by("-id")[:MOST_SHOWN],
-        "may_manage": _may_manage(request),
-        "sees_payloads": request.user.has_perm("workflows.view_payload"),
     }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from workflows import client
-from workflows.admin.acting import LONGEST_REASON, ReasonForm, actor_of, attempt, require
+from workflows.admin.acting import LONGEST_REASON, act_with_reason, actor_of, attempt, require
 from workflows.admin.event_actions import DataForm
 from workflows.errors import InvalidWorkflow, WorkflowsError
 from workflows.models import RegisteredWorkflow
@@ -28,17 +29,16 @@ class WorkflowActions:
         """Ask for a reason, then let no run of a workflow start."""
         require(request, "pause_workflow")
         workflow = get_object_or_404(RegisteredWorkflow, pk=workflow_id)
-        form = ReasonForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
-            template = "workflows/pause_workflow.html"
-            return self._ask_about(request, workflow, form, template, _("Pause this workflow"))
-        actor, reason = actor_of(request), form.cleaned_data["reason"]
-        attempt(
+        return act_with_reason(
             request,
-            lambda: client.pause_workflow(workflow.pk, actor=actor, reason=reason),
-            _("Paused: no run of it starts until somebody resumes it."),
+            partial(client.pause_workflow, workflow.pk),
+            site=self.admin_site,
+            title=_("Pause this workflow"),
+            template="workflows/pause_workflow.html",
+            shown={"workflow": workflow},
+            done=_("Paused: no run of it starts until somebody resumes it."),
+            then=_page_of(workflow),
         )
-        return _page_of(workflow)
 
     def resume_view(self, request: HttpRequest, workflow_id: str) -> HttpResponse:
         """Let a paused workflow's runs start again."""
