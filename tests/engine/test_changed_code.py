@@ -100,6 +100,31 @@ def test_a_suspended_step_may_become_any_other(
 
 
 @both_forms
+@pytest.mark.parametrize("tool", ["run", "transaction"])
+def test_what_a_step_waited_for_is_free_once_its_code_has_become_another(
+    workflows: Workflows, form: str, tool: str
+) -> None:
+    async def before(event: Event[Any], step: Any) -> None:
+        await step.parallel(
+            lambda: step.wait_for_signal("it", signal="ok", timeout="2d"),
+            lambda: step.sleep("nap", "1h"),
+        )
+
+    async def after(event: Event[Any], step: Any) -> Any:
+        await step.parallel(
+            lambda: getattr(step, tool)("it", lambda: 1), lambda: step.sleep("nap", "1h")
+        )
+        return await step.wait_for_signal("again", signal="ok", timeout="2d")
+
+    run_changed(workflows, form, before, after)
+    assert send_signal("ok", 2)
+    workflows.drain()
+
+    [run] = workflows.runs()
+    assert (run.status, run.output) == ("completed", 2)
+
+
+@both_forms
 def test_a_step_that_nobody_waits_for_any_more_does_not_wake_the_run(
     workflows: Workflows, form: str
 ) -> None:

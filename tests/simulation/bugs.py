@@ -51,7 +51,6 @@ Bug = Callable[[], AbstractContextManager[object]]
 def may_write_is(decide: Callable[[TakenRun, Held | None], bool]) -> Iterator[None]:
     with (
         patch.object(store, "may_write", decide),
-        patch.object(steps, "may_write", decide),
         patch.object(signals, "may_write", decide),
     ):
         yield

@@ -17,9 +17,9 @@ from workflows.engine.sql import sql
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.ids import new_id
 from workflows.models import GatheredEvent, Run, RunStatus, StepOp, Wait
+from workflows.models.step import WAITING_OPS
 from workflows.serialisation import encode
 
-WAITING_OPS = (StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL)
 SPECIAL_EVENTS = {RunStatus.FAILED: RUN_FAILED, RunStatus.CANCELLED: RUN_CANCELLED}
 
 

@@ -6,10 +6,10 @@ from django.db.models import F
 
 from workflows.clock import clock
 from workflows.engine.cancel_rules import follow_cancel_rules
-from workflows.engine.ends import WAITING_OPS
 from workflows.engine.singleton import as_the_only_active
 from workflows.engine.wakeup import wake_workers_after_commit
 from workflows.models import Run, RunStatus, Step, StepStatus
+from workflows.models.step import WAITING_OPS
 
 
 def retry_in_transaction(run_id: str) -> bool:

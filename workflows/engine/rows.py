@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from workflows.models import Event, RunStatus, StepOp, StepStatus
+from workflows.models.step import WAITING_OPS
 
 
 class EventRow(NamedTuple):
@@ -188,3 +189,8 @@ class TakenRun:
     is_lost: bool = (
         False  # one of its writes was given up: nothing that comes after it may be stored
     )
+
+    def waited_otherwise(self, row: StepRow) -> bool:
+        """Tell whether a step, as it is known so far, waits by another tool than in this row."""
+        before = self.steps.get(row.key)
+        return before is not None and before.op != row.op and before.op in WAITING_OPS

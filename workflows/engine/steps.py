@@ -33,12 +33,10 @@ from workflows.engine.body import FINAL_ERRORS, Body, StepOptions
 from workflows.engine.envelopes import envelope_of_run
 from workflows.engine.execution import Branch, Execution
 from workflows.engine.invocation import Invocation, invocation, output_type, require_depth
-from workflows.engine.meters import time_steps
 from workflows.engine.parallel import run_branches
 from workflows.engine.rows import EventRow, StepRow, TakenRun
 from workflows.engine.signals import wait_for_signal
-from workflows.engine.sql import sql
-from workflows.engine.store import Write, is_outage, may_write
+from workflows.engine.store import Write, is_outage, store
 from workflows.engine.time_limit import TimeLimit
 from workflows.engine.transactions import crash_point, transaction
 from workflows.engine.waits import waits_for_events
@@ -528,9 +526,5 @@ def moment_given(step_id: str, when: object) -> datetime:
 
 def store_in_transaction(run: TakenRun, row: StepRow) -> None:
     """Store a result in its body's own transaction, if the run is still this worker's."""
-    sql().plan_by_indexes()
-    held = sql().lock_runs([run.id]).get(run.id)
-    if not may_write(run, held):
+    if store([Write(run, steps=[row])]):
         raise LeaseLost
-    sql().upsert_steps([row])
-    time_steps([(run.workflow, row)])

@@ -34,6 +34,11 @@ class Write:
     waits: list[Wait] = field(default_factory=list)
     release: Release | None = None
     is_outright_failure: bool = False  # the last resort: nothing else of this run can be stored
+    given_up: list[str] = field(init=False)  # steps whose code has changed: nobody waits any more
+
+    def __post_init__(self) -> None:
+        """Compare with what is known of the steps before this is."""
+        self.given_up = [row.key for row in self.steps if self.run.waited_otherwise(row)]
 
 
 class Receipt(Protocol):
@@ -93,10 +98,7 @@ def store(writes: Sequence[Write]) -> list[Write]:
     if events:
         sql().insert_events(events)
         wake_workers_after_commit()
-    waits = [wait for write in accepted for wait in write.waits]
-    if waits:
-        Wait.objects.bulk_create(waits)
-        wake_workers_after_commit()
+    _store_waits(accepted)
     if releases:
         sql().release_runs(releases)
         if any(write.release and write.run.is_in_a_lane for write in accepted):
@@ -106,6 +108,15 @@ def store(writes: Sequence[Write]) -> list[Write]:
     if len(accepted) == len(writes):
         return []
     return [write for write in writes if not may_write(write.run, held.get(write.run.id))]
+
+
+def _store_waits(writes: Sequence[Write]) -> None:
+    for run_id, key in [(write.run.id, key) for write in writes for key in write.given_up]:
+        Wait.objects.of_step(run_id, key).delete()
+    waits = [wait for write in writes for wait in write.waits]
+    if waits:
+        Wait.objects.bulk_create(waits)
+        wake_workers_after_commit()
 
 
 def _rows_to_lock(writes: Sequence[Write]) -> list[str]:

@@ -32,6 +32,9 @@ class StepOp(models.TextChoices):
     WAIT_FOR_SIGNAL = "wait_for_signal", "wait_for_signal"
 
 
+WAITING_OPS = (StepOp.WAIT_FOR_EVENT, StepOp.WAIT_FOR_SIGNAL)  # what has rows among the waits
+
+
 class Step(models.Model):
     """One step of a run, found by the run's id and the step's key."""
 
