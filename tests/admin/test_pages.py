@@ -1,12 +1,14 @@
 """What the pages say, to the word."""
 
+from collections import Counter
 from typing import Any
 
 from tests.admin.conftest import Operator
 from tests.admin.scene import make_scene
 from workflows import Event, Step, workflow
+from workflows.admin import figures
 from workflows.engine.roll_up import roll_up
-from workflows.models import OperatorAction, RegisteredWorkflow, Schedule
+from workflows.models import OperatorAction, RegisteredWorkflow, Run, Schedule
 from workflows.testing import Workflows
 
 ADMIN = "/admin/workflows"
@@ -69,6 +71,21 @@ def test_the_dashboard_groups_errors_and_warns(workflows: Workflows, operator: O
 
     assert "ValueError: no money" in page
     assert "scene is paused." in page
+
+
+def test_a_run_is_counted_once_from_its_end_on(workflows: Workflows) -> None:
+    make_scene(workflows)
+    _, at_once = figures.results(figures.frame("1h"))
+    _, of_scene = figures.results(figures.frame("1h", "scene"))
+    _, of_another = figures.results(figures.frame("1h", "another"))
+
+    workflows.advance("5m")
+    roll_up()
+
+    _, rolled_up = figures.results(figures.frame("1h"))
+    assert sum(at_once.values()) == Run.objects.filter(ended_at__isnull=False).count() > 0
+    assert rolled_up == at_once
+    assert (of_scene, of_another) == (at_once, Counter())
 
 
 def test_an_override_that_is_wrong_is_refused_as_at_import(
