@@ -17,6 +17,7 @@ from django.db import connection, connections, transaction
 from workflows import Event, Step, client, workflow
 from workflows.clock import clock
 from workflows.definitions.registry import isolated_registry, registry
+from workflows.engine.catalogue import current_catalogue
 from workflows.engine.execute import execute
 from workflows.engine.execution import Execution, TimedLease
 from workflows.engine.lease import Identity, begin_lease, renew_lease
@@ -77,7 +78,13 @@ def worker() -> Worker:
 
 
 def take(by: Worker) -> list[TakenRun]:
-    return take_runs(by.pk, queues=["default"], unknown=[], limit=10)
+    return take_runs(
+        by.pk,
+        queues=["default"],
+        unknown=[],
+        revision=current_catalogue().revision,
+        limit=10,
+    )
 
 
 def executed(run: TakenRun) -> None:

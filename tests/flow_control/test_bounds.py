@@ -14,8 +14,9 @@ from workflows.testing import Workflows
 def taken(limit: int) -> list[str]:
     """Take runs as a worker of the kit, and leave them in its hands."""
     worker = Worker.objects.get()
-    queues = current_catalogue().queues
-    runs = take_runs(worker.pk, queues=queues, unknown=[], limit=limit)
+    catalogue = current_catalogue()
+    queues, revision = catalogue.queues, catalogue.revision
+    runs = take_runs(worker.pk, queues=queues, unknown=[], revision=revision, limit=limit)
     return [run.id for run in runs]
 
 

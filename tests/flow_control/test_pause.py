@@ -7,8 +7,11 @@ import pytest
 
 from workflows import Concurrency, Cron, Event, Step, Timeouts, workflow
 from workflows.client import pause_workflow, resume_workflow
+from workflows.engine.catalogue import current_catalogue
+from workflows.engine.route import route_events
+from workflows.engine.take import take_runs
 from workflows.errors import UnknownWorkflow, WorkflowStateError
-from workflows.models import OperatorAction, Run
+from workflows.models import OperatorAction, Run, Worker
 from workflows.testing import Workflows
 
 LIMITS: list[dict[str, Any]] = [{}, {"concurrency": Concurrency(5)}]
@@ -98,6 +101,20 @@ def test_paused_runs_are_not_among_those_that_may_be_taken(workflows: Workflows)
     workflows.drain()
 
     assert Run.objects.takeable().count() == 0
+
+
+def test_a_worker_that_has_not_seen_the_pause_takes_nothing(workflows: Workflows) -> None:
+    declare()
+    workflows._begin_work()
+    workflows.send("go", {"n": 0})
+    route_events()
+    worker, seen = Worker.objects.get(), current_catalogue()
+
+    pause_workflow("job")
+
+    for revision, count in ((seen.revision, 0), (current_catalogue().revision, 1)):
+        taken = take_runs(worker.pk, queues=["default"], unknown=[], revision=revision, limit=1)
+        assert len(taken) == count
 
 
 def test_the_time_within_which_a_run_must_start_stands_still_meanwhile(

@@ -95,6 +95,7 @@ HOT = [
             "suspects": False,
             "queue": "default",
             "unknown": [],
+            "revision": 1,
             "now": NOW,
             "limit": 64,
             "start": 1000,

@@ -222,7 +222,9 @@ class Simulation:
         return now
 
     def _settle(self) -> None:
-        """Go on without faults until nothing is left to do."""
+        """Go on without faults until nothing is left to do; who still pauses does so before."""
+        while self._has_clients():
+            self._turn()
         self._world.spawn(Process("client-last", 9_999), self._moves.resume_all)
         for turn in range(LONGEST_QUIET):
             self._turn()
@@ -233,12 +235,14 @@ class Simulation:
     def _is_quiet(self) -> bool:
         """Tell whether all events are routed and all runs have ended; crons go on for ever."""
         now = self._tables.latest
-        has_clients = any(t.process.name.startswith("client") for t in self._world.threads)
         return (
-            not has_clients
+            not self._has_clients()
             and all(event.position is not None for event in now.events.values())
             and all(run.ended_at is not None and run.worker_id is None for run in now.runs.values())
         )
+
+    def _has_clients(self) -> bool:
+        return any(each.process.name.startswith("client") for each in self._world.threads)
 
     def _note(self, process: Process) -> None:
         line = (

@@ -9,6 +9,7 @@ from django.db import OperationalError
 from workflows import Event, Step, workflow
 from workflows.clock import clock
 from workflows.definitions.registry import registry
+from workflows.engine.catalogue import current_catalogue
 from workflows.engine.execute import execute
 from workflows.engine.execution import Execution, TimedLease
 from workflows.engine.route import route_events
@@ -65,7 +66,10 @@ def taken_run(workflows: Workflows) -> TakenRun:
     workflows.send("go")
     route_events()
     assert workflows._worker is not None
-    [run] = take_runs(workflows._worker.pk, queues=["default"], unknown=[], limit=1)
+    revision = current_catalogue().revision
+    [run] = take_runs(
+        workflows._worker.pk, queues=["default"], unknown=[], revision=revision, limit=1
+    )
     return run
 
 

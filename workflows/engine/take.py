@@ -33,6 +33,7 @@ def take_runs(
     *,
     queues: Sequence[str],
     unknown: Sequence[str],
+    revision: int,
     limit: int,
     starts: TakeStarts | None = None,
 ) -> list[TakenRun]:
@@ -42,6 +43,7 @@ def take_runs(
         worker_id: who takes them.
         queues: in this order.
         unknown: the ids of workflows.
+        revision: of the catalogue that tells this; where there is another by now, none is taken.
         limit: how many.
         starts: where to begin to look; None: at the beginning.
     """
@@ -49,6 +51,7 @@ def take_runs(
         worker_id,
         queues=queues,
         unknown=unknown,
+        revision=revision,
         limit=limit,
         suspects=False,
         starts=TakeStarts() if starts is None else starts,
@@ -56,11 +59,17 @@ def take_runs(
 
 
 def take_suspect(
-    worker_id: str, *, queues: Sequence[str], unknown: Sequence[str]
+    worker_id: str, *, queues: Sequence[str], unknown: Sequence[str], revision: int
 ) -> TakenRun | None:
     """Lease one run that may be what killed its workers: for a worker that holds nothing else."""
     taken = _take(
-        worker_id, queues=queues, unknown=unknown, limit=1, suspects=True, starts=TakeStarts()
+        worker_id,
+        queues=queues,
+        unknown=unknown,
+        revision=revision,
+        limit=1,
+        suspects=True,
+        starts=TakeStarts(),
     )
     return taken[0] if taken else None
 
@@ -70,11 +79,12 @@ def suspect_waits(*, queues: Sequence[str], unknown: Sequence[str]) -> bool:
     return sql().suspect_waits(queues=queues, unknown=unknown)
 
 
-def _take(
+def _take(  # noqa: PLR0913  a take has as many sides
     worker_id: str,
     *,
     queues: Sequence[str],
     unknown: Sequence[str],
+    revision: int,
     limit: int,
     suspects: bool,
     starts: TakeStarts,
@@ -91,6 +101,7 @@ def _take(
                         worker_id=worker_id,
                         queue=queue,
                         unknown=unknown,
+                        revision=revision,
                         now=now,
                         limit=limit - len(taken),
                         suspects=suspects,

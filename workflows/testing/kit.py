@@ -293,11 +293,12 @@ class Workflows:
 
     def _take(self) -> Sequence[TakenRun]:
         assert self._worker is not None  # `_begin_work` made one
-        mine = takeable(current_catalogue(), None, frozenset(registry.ids()))
-        suspect = take_suspect(self._worker.pk, **mine)
+        catalogue = current_catalogue()
+        mine = takeable(catalogue, None, frozenset(registry.ids()))
+        suspect = take_suspect(self._worker.pk, **mine, revision=catalogue.revision)
         if suspect is not None:
             return [suspect]
-        return take_runs(self._worker.pk, **mine, limit=TAKEN_AT_ONCE)
+        return take_runs(self._worker.pk, **mine, revision=catalogue.revision, limit=TAKEN_AT_ONCE)
 
     def _execute(self, run: TakenRun) -> None:
         use_crash_hook(self._pass_crash_point)

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from workflows.clock import clock
 from workflows.conf import configuration
 from workflows.definitions.registry import registry
-from workflows.engine.catalogue import latest_catalogue
+from workflows.engine.catalogue import Catalogue, current_catalogue, latest_catalogue
 from workflows.engine.execute import execute, failed_outright
 from workflows.engine.execution import Execution, TimedLease
 from workflows.engine.lease import (
@@ -163,10 +163,12 @@ class WorkerProcess:
 
     def take(self) -> int:
         """Take as many runs as there is room for, and begin to execute them; return how many."""
+        catalogue = latest_catalogue()
         return self._take(
             lambda worker_id: take_runs(
                 worker_id,
-                **self._takeable(),
+                **self._takeable(catalogue),
+                revision=catalogue.revision,
                 limit=self.bodies.room,
                 starts=self._take_starts,
             )
@@ -174,13 +176,15 @@ class WorkerProcess:
 
     def suspect_waits(self) -> bool:
         """Tell whether a run waits here that must be executed alone."""
-        return suspect_waits(**self._takeable())
+        return suspect_waits(**self._takeable(current_catalogue()))
 
     def take_suspect(self) -> int:
         """Take one run that must be executed alone; return how many there were."""
+        catalogue = latest_catalogue()
 
         def one(worker_id: str) -> list[TakenRun]:
-            run = take_suspect(worker_id, **self._takeable())
+            mine = self._takeable(catalogue)
+            run = take_suspect(worker_id, **mine, revision=catalogue.revision)
             return [] if run is None else [run]
 
         return self._take(one)
@@ -235,9 +239,9 @@ class WorkerProcess:
         self.bodies.begin([partial(self._execute, run, lease) for run in runs])
         return len(runs)
 
-    def _takeable(self) -> Takeable:
-        """Return which runs this worker may take, by the catalogue as routing last saw it."""
-        return takeable(latest_catalogue(), self._queues, self._workflows)
+    def _takeable(self, catalogue: Catalogue) -> Takeable:
+        """Return which runs this worker may take."""
+        return takeable(catalogue, self._queues, self._workflows)
 
     def _execute(self, run: TakenRun, lease: WorkerLease) -> None:
         """Execute a run on the calling thread; whatever happens, the run goes on or ends."""

@@ -202,7 +202,8 @@ WAKE_RUNS = """
         ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)) AS due(id)
     WHERE run.id = due.id
 """
-# The worker's own row is read again, because a worker that was given up must take nothing more.
+# The worker's own row is read again, because a worker that was given up must take nothing more; and
+# the catalogue's, because a workflow may have been paused.
 TAKE_RUNS = """
     WITH taken AS (
         UPDATE workflows_run AS run
@@ -216,6 +217,7 @@ TAKE_RUNS = """
             AND (losses >= %(suspect_after)s) = %(suspects)s
             AND EXISTS (
                 SELECT 1 FROM workflows_worker WHERE id = %(worker_id)s AND lease_until > %(now)s)
+            AND (SELECT coalesce(max(revision), 0) FROM workflows_catalogue) = %(revision)s
             ORDER BY place, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)) AS found(id)
         WHERE run.id = found.id
         RETURNING run.id, workflow, fence, worker_id, attempt, attempt_step, attempt_sequence,
@@ -354,6 +356,7 @@ class PostgreSQL(Statements):
         worker_id: str,
         queue: str,
         unknown: Sequence[str],
+        revision: int,
         now: datetime,
         limit: int,
         suspects: bool,
@@ -365,6 +368,7 @@ class PostgreSQL(Statements):
             "suspects": suspects,
             "queue": queue,
             "unknown": list(unknown),
+            "revision": revision,
             "now": now,
             "limit": limit,
             "start": FIRST_OF_ALL if start is None else start,

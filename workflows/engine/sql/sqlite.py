@@ -145,6 +145,7 @@ TAKE_RUNS = """
         AND place >= ?8 AND workflow NOT IN (SELECT value FROM json_each(?4))
         AND (losses >= ?6) = ?7
         AND EXISTS (SELECT 1 FROM workflows_worker WHERE id = ?1 AND lease_until > ?2)
+        AND (SELECT coalesce(max(revision), 0) FROM workflows_catalogue) = ?9
         ORDER BY place, id LIMIT ?5)
     RETURNING id
 """
@@ -276,6 +277,7 @@ class SQLite(Statements):
         worker_id: str,
         queue: str,
         unknown: Sequence[str],
+        revision: int,
         now: datetime,
         limit: int,
         suspects: bool,
@@ -283,9 +285,8 @@ class SQLite(Statements):
     ) -> list[TakenRun]:
         excluded = json.dumps(list(unknown))
         start = FIRST_OF_ALL if start is None else start
-        taken = self._all(
-            TAKE_RUNS, worker_id, text(now), queue, excluded, limit, SUSPECT_AFTER, suspects, start
-        )
+        given = (worker_id, text(now), queue, excluded, limit, SUSPECT_AFTER, suspects)
+        taken = self._all(TAKE_RUNS, *given, start, revision)
         if not taken:
             return []
         rows = self._all(TAKEN_RUNS, json.dumps([row[0] for row in taken]))

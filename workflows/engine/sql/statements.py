@@ -90,6 +90,7 @@ class Statements(Protocol):
         worker_id: str,
         queue: str,
         unknown: Sequence[str],
+        revision: int,
         now: datetime,
         limit: int,
         suspects: bool,
@@ -98,7 +99,7 @@ class Statements(Protocol):
         """Lease up to `limit` takeable runs to a worker that is alive, in the order of places.
 
         Either only runs that are suspected of killing their workers, or none of these; none whose
-        place is before `start`.
+        place is before `start`; none at all where the catalogue has another revision by now.
         """
 
     def suspect_waits(self, *, queues: Sequence[str], unknown: Sequence[str]) -> bool:
