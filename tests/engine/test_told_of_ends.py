@@ -28,3 +28,27 @@ def test_a_cancel_is_told_of_though_nobody_listened_when_its_process_last_looked
     workflows.drain()
 
     assert [told.output for told in workflows.runs("listener")] == [run.id]
+
+
+def test_a_failure_is_told_of_though_nobody_listened_when_its_process_last_looked(
+    workflows: Workflows,
+) -> None:
+    def fail() -> None:
+        catalogue._cached = as_last_seen  # as in a process that has done nothing but this body
+        raise ValueError
+
+    @workflow(id="long", trigger="go", retries=0)
+    def long(event: Event[Any], step: Step) -> None:
+        step.run("body", fail)
+
+    workflows.drain()
+    as_last_seen = catalogue.latest_catalogue()
+
+    @workflow(id="listener", trigger="workflows/run.failed")
+    def listener(event: Event[Any], step: Step) -> Any:
+        return event.data["runId"]
+
+    workflows.send("go")
+    workflows.drain()
+
+    assert [told.output for told in workflows.runs("listener")] == [workflows.runs("long")[0].id]

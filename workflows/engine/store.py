@@ -10,6 +10,7 @@ from typing import Protocol
 
 from django.db import InterfaceError, OperationalError
 
+from workflows.engine.catalogue import catalogue_of
 from workflows.engine.ends import callers_of_gathered, follow_up, needs_follow_up, someone_listens
 from workflows.engine.fingerprint import note_fingerprints
 from workflows.engine.meters import time_steps
@@ -100,7 +101,8 @@ def store(writes: Sequence[Write]) -> list[Write]:
         wake_workers_after_commit()
     _store_waits(accepted)
     if releases:
-        sql().release_runs(releases)
+        # Who listens to ends is known as of now: a process at a long body looks for nothing else.
+        catalogue_of(sql().release_runs(releases))
         if any(write.release and write.run.is_in_a_lane for write in accepted):
             wake_workers_after_commit()  # a slot is free
         note_fingerprints(releases)

@@ -168,15 +168,18 @@ INSERT_RUNS = insert("workflows_run", RunRow._fields, RUN_TYPES).replace(
 INSERT_ATTEMPTS = insert("workflows_attempt", AttemptRow._fields, ATTEMPT_TYPES)
 UPSERT_STEPS = insert("workflows_step", StepRow._fields, STEP_TYPES) + UNLESS_ENDED
 RELEASE_RUNS = f"""
-    UPDATE workflows_run AS run
-    SET status = CASE WHEN is_woken AND v.status IN ('sleeping', 'waiting')
-            THEN 'queued' ELSE v.status END,
-        due_at = v.due_at, ended_at = v.ended_at, output = v.output, error = v.error,
-        attempt = v.attempt, attempt_step = v.attempt_step, attempt_sequence = v.attempt_sequence,
-        worker_id = NULL, admitted = lane_id IS NULL
-    FROM {unnested(RELEASE_TYPES)}
-        AS v(id, status, due_at, ended_at, output, error, attempt, attempt_step, attempt_sequence)
-    WHERE run.id = v.id
+    WITH released AS (
+        UPDATE workflows_run AS run
+        SET status = CASE WHEN is_woken AND v.status IN ('sleeping', 'waiting')
+                THEN 'queued' ELSE v.status END,
+            due_at = v.due_at, ended_at = v.ended_at, output = v.output, error = v.error,
+            attempt = v.attempt, attempt_step = v.attempt_step,
+            attempt_sequence = v.attempt_sequence, worker_id = NULL, admitted = lane_id IS NULL
+        FROM {unnested(RELEASE_TYPES)}
+            AS v(id, status, due_at, ended_at, output, error, attempt, attempt_step,
+                attempt_sequence)
+        WHERE run.id = v.id)
+    {CATALOGUE_REVISION}
 """  # noqa: S608
 UNROUTED_EVENTS = """
     SELECT id, name, data, external_id, ts, "user", v, cause, cause_step, target
@@ -401,8 +404,8 @@ class PostgreSQL(Statements):
         self._write(INSERT_ATTEMPTS, rows)
 
     @override
-    def release_runs(self, rows: Sequence[Release]) -> None:
-        self._write(RELEASE_RUNS, rows)
+    def release_runs(self, rows: Sequence[Release]) -> int:
+        return int(write(RELEASE_RUNS, rows).fetchall()[0][0])
 
     @override
     def next_due(
@@ -437,9 +440,9 @@ def is_own_transaction() -> bool:
     return len(connections[DEFAULT_DB_ALIAS].atomic_blocks) == 1
 
 
-def write(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def write(statement: str, rows: Sequence[tuple[Any, ...]]) -> psycopg.Cursor[tuple[Any, ...]]:
     """Execute a statement that takes rows as arrays, one for each column."""
-    run(statement, [list(column) for column in zip(*rows, strict=True)])
+    return run(statement, [list(column) for column in zip(*rows, strict=True)])
 
 
 def run_by_indexes(*statements: tuple[str, Any]) -> list[list[tuple[Any, ...]]]:

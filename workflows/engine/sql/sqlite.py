@@ -315,8 +315,9 @@ class SQLite(Statements):
         self._write(INSERT_ATTEMPTS, rows)
 
     @override
-    def release_runs(self, rows: Sequence[Release]) -> None:
+    def release_runs(self, rows: Sequence[Release]) -> int:
         self._write(RELEASE_RUN, [(*row[1:], row[0]) for row in rows])
+        return self.catalogue_revision()
 
     @override
     def next_due(

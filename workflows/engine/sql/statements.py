@@ -117,8 +117,8 @@ class Statements(Protocol):
     def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """Write failed attempts."""
 
-    def release_runs(self, rows: Sequence[Release]) -> None:
-        """Let go of runs that are locked and held."""
+    def release_runs(self, rows: Sequence[Release]) -> int:
+        """Let go of runs that are locked and held; return the catalogue's revision."""
 
     def next_due(
         self, *, now: datetime, queues: Sequence[str], unknown: Sequence[str]
