@@ -25,6 +25,7 @@ class Line:
         run: the number of the run; for a fault -1.
         step: the number of the step; else -1.
         pid: the process that did it.
+        worker: where a body begins, the lease under which its run was taken.
         fault: what was done to `victims`, which are all processes where it names none.
         since: for a fault that lasted, when it began.
     """
@@ -34,16 +35,18 @@ class Line:
     run: int = -1
     step: int = -1
     pid: int = 0
+    worker: str = ""
     fault: str = ""
     victims: tuple[int, ...] = ()
     since: float | None = None
 
 
-def note(
+def note(  # noqa: PLR0913  a line has as many columns
     what: str,
     *,
     run: int = -1,
     step: int = -1,
+    worker: str = "",
     fault: str = "",
     victims: Iterable[int] = (),
     since: float | None = None,
@@ -57,6 +60,7 @@ def note(
         run=run,
         step=step,
         pid=os.getpid(),
+        worker=worker,
         fault=fault,
         victims=tuple(victims),
         since=since,

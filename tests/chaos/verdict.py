@@ -101,15 +101,21 @@ def _wrong_effects(
 
 
 def _work_of_zombies(lines: Sequence[Line]) -> list[str]:
-    """A process that was paused past its lease during a body begins no further one."""
+    """A process that was paused past its lease during a body begins no further one under it."""
     resumed = [line for line in lines if line.fault == "resumed past the lease"]
+    begins = [line for line in lines if line.what == "begin"]
     return [
         f"Run {line.run}, step {line.step}: its body began at {line.at:.3f} in process {line.pid}, "
-        f"which had lost its lease during a body before {fault.at:.3f}."
+        f"which had lost its lease {line.worker} during a body before {fault.at:.3f}."
         for fault in resumed
-        for line in lines
-        if line.what == "begin" and line.pid in fault.victims and line.at > fault.at
+        for line in begins
+        if line.at > fault.at and line.worker in _leases(begins, fault)
     ]
+
+
+def _leases(begins: Sequence[Line], fault: Line) -> set[str]:
+    """Return the leases under which a fault's victims had begun bodies before it."""
+    return {line.worker for line in begins if line.pid in fault.victims and line.at < fault.at}
 
 
 def _take_overs(lines: Sequence[Line]) -> list[float]:

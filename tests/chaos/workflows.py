@@ -9,6 +9,7 @@ from django.db import connection
 
 from tests.chaos.journal import VARIABLE, note, read_journal
 from workflows import Event, Step, workflow
+from workflows.engine import context
 
 STEPS = 4
 TRANSACTIONS = (1, 3)
@@ -32,9 +33,16 @@ def journalled(event: Event[Any], step: Step) -> int:
 def body(run: int, step: int, seconds: float) -> None:
     """Note the body's begin and end, and take some time between: long only when it is new."""
     is_repeated = seconds > MOST_AFTER_THE_FIRST and has_begun(run, step)
-    note("begin", run=run, step=step)
+    note("begin", run=run, step=step, worker=worker())
     time.sleep(MOST_AFTER_THE_FIRST if is_repeated else seconds)
     note("end", run=run, step=step)
+
+
+def worker() -> str:
+    """Return the lease under which the run at work was taken."""
+    place = context.current_place()
+    assert place is not None
+    return place.execution.run.worker_id
 
 
 def has_begun(run: int, step: int) -> bool:
@@ -45,7 +53,7 @@ def has_begun(run: int, step: int) -> bool:
 
 def effect(run: int, step: int, seconds: float) -> None:
     """Do the same, with a row between."""
-    note("begin", run=run, step=step)
+    note("begin", run=run, step=step, worker=worker())
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO chaos_effect (run, step) VALUES (%s, %s)", [run, step])
     time.sleep(seconds / 5)  # on SQLite it holds the write lock meanwhile
