@@ -102,14 +102,16 @@ def _wrong_effects(
 
 def _work_of_zombies(lines: Sequence[Line]) -> list[str]:
     """A process that was paused past its lease during a body begins no further one under it."""
-    resumed = [line for line in lines if line.fault == "resumed past the lease"]
     begins = [line for line in lines if line.what == "begin"]
+    resumed = [
+        (line, _leases(begins, line)) for line in lines if line.fault == "resumed past the lease"
+    ]
     return [
         f"Run {line.run}, step {line.step}: its body began at {line.at:.3f} in process {line.pid}, "
         f"which had lost its lease {line.worker} during a body before {fault.at:.3f}."
-        for fault in resumed
+        for fault, lost in resumed
         for line in begins
-        if line.at > fault.at and line.worker in _leases(begins, fault)
+        if line.at > fault.at and line.worker in lost
     ]
 
 

@@ -27,8 +27,8 @@ class Due:
         return self._seconds.pop(0)
 
     @property
-    def is_told(self) -> bool:
-        """Whether all answers have been asked for."""
+    def is_used_up(self) -> bool:
+        """Whether all answers have been given."""
         return not self._seconds
 
 
@@ -47,7 +47,7 @@ def test_an_idle_cluster_begins_without_asking_what_it_was_notified_of(
 
     assert broker.dequeue()
 
-    assert due.is_told
+    assert due.is_used_up
 
 
 def test_one_that_has_just_begun_asks_first(
@@ -59,4 +59,4 @@ def test_one_that_has_just_begun_asks_first(
 
     assert broker.dequeue()
 
-    assert due.is_told
+    assert due.is_used_up
